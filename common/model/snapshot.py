@@ -384,6 +384,12 @@ class Drive(Directory):
         return self.use is not DriveUse.DISABLED and self.state not in (DirState.OK, DirState.UNKNOWN)
 
     @property
+    def counted_plots(self) -> int | None:
+        """Number of its plots; None if it cannot be read, so that nobody can know."""
+        unread = (DirState.MISSING, DirState.NOT_MOUNTED, DirState.HANGING, DirState.UNKNOWN)
+        return None if self.state in unread else self.plots
+
+    @property
     def word(self) -> str:
         """Its use and state in one word: active, full, draining, disabled, or what is wrong with it."""
         if self.use is DriveUse.DISABLED:

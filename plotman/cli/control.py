@@ -36,6 +36,17 @@ _UNTIL = click.option(
     help="When it ends by itself: HH:MM, 'YYYY-MM-DD HH:MM' (this machine's local time) or +2h. Default: "
     "until you undo it.",
 )
+_QUIET_S = 300.0  # plotters leave younger files alone
+
+
+def _quiet_age_s(text: str) -> float:
+    """Parse the least age of leftovers. Raises ValueError for one that plotters would not heed."""
+    found_s = age_s(text)
+    if found_s < _QUIET_S:
+        raise ValueError(f"{text} is less than five minutes: younger files may be in use.")
+    return found_s
+
+
 _PLACES = click.argument("places", nargs=-1, required=True, metavar="PLACE...", shell_complete=complete_place)
 
 
@@ -252,7 +263,7 @@ def forget(host: str, yes: bool, json_: bool) -> None:
 @click.option(
     "--older",
     metavar="AGE",
-    callback=parsed(age_s),
+    callback=parsed(_quiet_age_s),
     help="Only files unchanged for this time: 30m, 2h, 3d. At least five minutes.",
 )
 @click.option("--yes", is_flag=True, help="Delete them. Without it they are only listed.")

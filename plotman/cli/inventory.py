@@ -211,6 +211,6 @@ def _exit_if(missing: dict[str, str]) -> None:
     from common.model.text import one_line
 
     for host, why in missing.items():
-        click.echo(one_line(f"{host} is missing: {why}."), err=True)
+        click.echo(one_line(f"{host} is missing: {why.removesuffix('.')}."), err=True)
     if missing:
         sys.exit(ExitCode.FAILED)

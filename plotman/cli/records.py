@@ -77,7 +77,13 @@ def _summary(json_: bool) -> None:
 @click.option("--bybitfield", is_flag=True, help="The same as --by bitfield.")
 @click.option("--clipterminals", is_flag=True, help="Leave out the first and last plot of each LOGFILE.")
 @click.option("--mix", is_flag=True, help="Average over all plotters and ks that --by does not separate.")
-@click.option("--last", default=10, show_default=True, type=click.IntRange(1), help="Plots of the trend.")
+@click.option(
+    "--last",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Newest plots of the trend, at most half of all.",
+)
 @_host
 @_since
 @JSON
@@ -196,12 +202,13 @@ def prometheus(listen: str | None) -> None:
     """
     from common.model.address import bracketed, listen_at
     from plotman.control.farm import board
-    from plotman.metrics.collector import as_text, serve
+    from plotman.metrics.collector import as_text, serving
 
     if listen is None:
         click.echo(as_text(board()), nl=False)
         return
     host, port = listen_at(listen)
     stop = stop_at_signal()
-    click.echo(f"Serving http://{bracketed(host)}:{port}/metrics", err=True)
-    serve(board(), host, port, stop)
+    with serving(board(), host, port):
+        click.echo(f"Serving http://{bracketed(host)}:{port}/metrics", err=True)
+        stop.wait()

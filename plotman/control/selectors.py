@@ -81,6 +81,9 @@ def _meant(farm: FarmState, selector: str, jobs: list[PlotSelection]) -> list[Pl
         for target in jobs
         if fits(selector, target.host, target.job.pid, target.job.task_id, target.job.plot_id)
     ]
+    if not selector:
+        cure = "`plotman status` shows all running plots."
+        raise NoSuchPlot("No plot is named: give the start of its id.", cure)
     if not fitting:
         raise NoSuchPlot(f"No plot {selector} is running.", _nearest(selector, jobs))
     if len(fitting) > 1:

@@ -3,12 +3,14 @@
 Flower 2.2 has no plug-ins. This module depends on: `flower.urls.handlers` and `flower.urls.settings`, which
 Flower reads when it creates the application; the options `tasks_columns` and `format_task`; Tornado's
 `template_loader` and `compress_response`; the call of `time.sleep` and the name `EventReceiver` in
-`flower.events`; the name `Inspector` and `HTTPServer` in `flower.app`.
+`flower.events`; the names `Inspector`, `HTTPServer` and `bind_sockets` in
+`flower.app`.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,7 @@ from flower.api.control import TaskRevoke
 from flower.options import options
 from flower.views.workers import WorkerView
 from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 from tornado.template import Loader, Template
 from tornado.web import URLSpec, url
 
@@ -75,8 +78,22 @@ def install() -> None:
     events.EventReceiver = Receiver
     app.Inspector = Inspector
     app.HTTPServer = partial(HTTPServer, **_HTTP_LIMITS)
+    app.bind_sockets = _listening
     options.tasks_columns = TASKS_COLUMNS  # defaults: Flower reads the command line and the environment later
     options.format_task = format_task
+
+
+def _listening(port: int, address: str | None = None) -> Any:
+    """Open the page's sockets, or end Flower with the cause and the cure in place of a traceback."""
+    try:
+        return bind_sockets(port, address=address)
+    except OSError as error:
+        print(  # noqa: T201
+            f"plotman: Flower's page cannot be served on {address or ''}:{port}: {error.strerror or error}. "
+            "Choose another (farm.flower_port, farm.flower_address).",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def _guarded(handler: Any) -> Any:

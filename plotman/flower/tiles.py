@@ -111,7 +111,7 @@ def drive_bar(
     full_in, left_bytes = "", above_margin(drive.free_bytes, snapshot.margin_bytes)
     if drive.takes_plots and not drive.full and not stale and left_bytes and rate:
         full_in = f"full in {in_days(left_bytes / rate)}"
-    plots = counted(drive.plots, "plot")
+    plots = "? plots" if drive.counted_plots is None else counted(drive.counted_plots, "plot")
     plots += f", {human_bytes(drive.reserved_bytes)} reserved" if drive.reserved_bytes else ""
     return DriveBar(
         host=shown_host,

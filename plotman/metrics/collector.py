@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -97,9 +96,3 @@ def serving(board: Board, host: str, port: int) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join(timeout=2)
-
-
-def serve(board: Board, host: str, port: int, stop: threading.Event) -> None:
-    """Serve the metrics until `stop` is set. Raises CannotListen."""
-    with serving(board, host, port):
-        stop.wait()

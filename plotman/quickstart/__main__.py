@@ -75,10 +75,16 @@ def _arguments() -> Arguments:
         help="then make plots of the new proof of space, until they have replaced all old ones on the drives",
     )  # fmt: skip
     # Absent when deploy/quickstart asks, before it installs anything, whether the others are right.
-    parser.add_argument("--chia", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--chia", type=Path,
+        help="the chia program that makes the plots, with its full path; ./deploy/quickstart installs one",
+    )  # fmt: skip
+    parser.add_argument("--check-options", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.plots < 1:
         parser.error("--plots: at least 1")
+    if given.chia is None and not given.check_options:
+        parser.error("--chia: name the chia program (./deploy/quickstart installs one, and names it)")
     if given.chia and not given.chia.is_file():
         parser.error(f"--chia: {given.chia} is no file")
     farm = given.farm.absolute()

@@ -50,6 +50,11 @@ class ChiaHome:
         settings = self.folder / "root" / "config" / "config.yaml"
         if not settings.exists():
             self._run([str(self.program), "init"])
+        if not settings.exists():
+            raise PlotmanError(
+                f"`{self.program} init` made no settings ({settings}): it is no chia.",
+                "Name the program of chia-blockchain 2.7.",
+            )
         text = settings.read_text(encoding="utf-8")
         # chia refuses smaller plots; its --override-k works from k25 on only.
         allowed, found = _MIN_K_SETTING.subn(f"min_mainnet_k_size: {MIN_K}", text)

@@ -214,7 +214,7 @@ class SupervisedProcess:
         url = self.child.ready_url
         while url is not None and not await asyncio.to_thread(broker.answers, url):
             await asyncio.sleep(0.05)
-        self._say(f"{self.child.name} {'is back' if restarted else 'started'} (pid {pid})")
+        self._say(f"{self.child.name} started{' again' if restarted else ''} (pid {pid})")
         self.ready.set()
 
     async def _tend_log(self, ended: asyncio.Event) -> None:

@@ -97,7 +97,7 @@ def pause_after_failure(load: Load) -> Wait | None:
         return Wait(
             host=snapshot.host,
             rule="failures",
-            reason=f"{text}; next try after {int(since_s)}s/{human_seconds(pause_s)}",
+            reason=f"{text}; the next try follows after a pause",  # `until` says when
             numbers={**numbers, "since_s": since_s, "pause_s": pause_s},
             until=load.later(pause_s - since_s),
         )

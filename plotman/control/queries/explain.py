@@ -287,7 +287,8 @@ def _drive(seen: FarmPicture, harvester: HarvesterSnapshot, drive: Drive) -> Why
             [evacuations.text(entry, seen.now), *(f"waits: {wait.reason}" for wait in waits[:1])]
         )
         rule = waits[0].rule if waits else None
-    text = f"{word}{free}, {counted(drive.plots, 'plot')}{coming}"
+    plots = "? plots" if drive.counted_plots is None else counted(drive.counted_plots, "plot")
+    text = f"{word}{free}, {plots}{coming}"
     return WhyAnswer(
         harvester.host, "drive", drive.path, text, rule,
         names=frozenset({trimmed(drive.path)}),

@@ -283,7 +283,7 @@ def drives_table(farm: FarmState, classic: bool = False) -> PlainTable:
         (
             host,
             drive.path,
-            str(drive.plots),
+            "?" if drive.counted_plots is None else str(drive.counted_plots),
             "",
             "",
             farm.absence(Role.HARVESTER, host)

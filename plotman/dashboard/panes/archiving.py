@@ -19,7 +19,7 @@ _FREE = Column("free", right=True)
 _DRIVE: dict[Column, Callable[[str, Drive], Cell]] = {
     Column("host", spare=2): lambda host, _: Cell(host),
     Column("archive dir", path=True, stretch=True, tone="id"): lambda _, drive: Cell(drive.path),
-    Column("plots", right=True, spare=3): lambda _, drive: cells.number(drive.plots),
+    Column("plots", right=True, spare=3): lambda _, drive: cells.number(drive.counted_plots),
     _FREE: lambda _, drive: cells.size(drive.free_bytes),
     Column("used", right=True, bar=True): lambda _, drive: cells.used(
         drive.free_bytes, drive.total_bytes, drive.reserved_bytes

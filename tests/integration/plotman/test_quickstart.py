@@ -135,13 +135,28 @@ def test_a_farm_that_stays_runs_until_ctrl_c(chia: Path, farm: Path, tmp_path: P
     ids=["unknown", "none", "size", "file", "long"],
 )
 def test_wrong_options_are_told_before_anything_is_installed(options: list[str], told: str) -> None:
-    """As deploy/quickstart asks: without --chia."""
+    """As deploy/quickstart asks."""
     done = subprocess.run(
-        from_wheel("plotman.quickstart", *options), capture_output=True, text=True, check=False
+        from_wheel("plotman.quickstart", "--check-options", *options),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_without_a_chia_program_the_option_that_names_it_is_asked_for() -> None:
+    done = subprocess.run(
+        from_wheel("plotman.quickstart", "--plots", "3"), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "--chia: name the chia program" in done.stderr) == (2, True)
+    asked = subprocess.run(
+        from_wheel("plotman.quickstart", "--help"), capture_output=True, text=True, check=False
+    )
+    assert "--chia CHIA" in asked.stdout
+    assert "--check-options" not in asked.stdout
 
 
 def test_a_folder_in_which_nothing_can_be_made_is_told(chia: Path) -> None:

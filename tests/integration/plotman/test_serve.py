@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,3 +125,24 @@ def test_it_loads_neither_flower_nor_a_shell(environment: dict[str, str]) -> Non
         [python(), "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (("celery", "-A", "plotman", "flower", "--address=127.0.0.1", "--port={}"), "farm.flower_port"),
+        (("plotman", "prometheus", "--listen", "127.0.0.1:{}"), "farm.metrics_port"),
+    ],
+)
+def test_a_page_whose_port_is_taken_names_port_cause_and_cure(
+    environment: dict[str, str], words: tuple[str, ...], key: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        argv = from_wheel(*(word.format(port) for word in words))
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    cause = f"cannot be served on 127.0.0.1:{port}: Address already in use. Choose another ({key}"
+    assert cause in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Serving" not in done.stderr

@@ -164,7 +164,7 @@ def test_a_suspended_plot_stands_still_shows_it_and_stays_so_over_a_restart_of_i
     process = psutil.Process(job.pid)
     before = process.cpu_times()
     pair.left.kill("plotter")
-    eventually(lambda: "is back" in (pair.left.folder / "up.log").read_text(), "its worker is back", 30)
+    eventually(lambda: "started again" in (pair.left.folder / "up.log").read_text(), "its worker is back", 30)
     eventually(lambda: pair.left.status_of(job.task_id) == "STARTED", "its task is taken up")
     assert process.status() == psutil.STATUS_STOPPED
     assert process.cpu_times() == before

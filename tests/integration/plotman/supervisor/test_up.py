@@ -182,7 +182,7 @@ def test_a_process_that_is_killed_comes_back(start: Callable[[str], Running]) ->
     killed = running.pid("worker")
     os.kill(killed, signal.SIGKILL)
     running.says("worker ended (signal SIGKILL)")
-    running.says("worker is back")
+    running.says("worker started again")
     assert running.pid("worker") != killed
     assert not gone(running.pid("worker"))
 
@@ -198,7 +198,7 @@ def test_a_killed_broker_comes_back_at_its_address_with_what_it_held(start: Call
     board._redis.set("kept", "yes")
     # Each command is in the file before it is answered; only a power cut loses the last second.
     os.kill(running.pid("broker"), signal.SIGKILL)
-    running.says("broker is back")
+    running.says("broker started again")
     assert embedded_broker(running.state) == address
     assert board._redis.get("kept") == "yes"
     board.close()

@@ -79,7 +79,7 @@ def test_what_names_several_plots_lists_them_with_host_tmp_and_phase() -> None:
     [
         ("6b4f", None, "Nearest: 6b4e7375 on p1, 6b4e9999 on p1."),
         ("ffff", None, NEAR_NONE),
-        ("", None, NEAR_NONE),
+        ("", None, "No plot is named: give the start of its id."),
         ("6b4e7", "p2", NEAR_NONE),
         ("all", "p3", "Plotters: p1, p2."),
     ],

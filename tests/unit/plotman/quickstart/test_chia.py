@@ -54,3 +54,9 @@ def test_the_error_of_a_chia_that_does_not_run_is_shown(home: ChiaHome) -> None:
     home.program.write_text("#!/bin/sh\necho out of luck >&2; exit 1\n")
     with pytest.raises(PlotmanError, match="out of luck"):
         home.prepare()
+
+
+def test_a_program_that_is_no_chia_is_named(home: ChiaHome) -> None:
+    home.program.write_text("#!/bin/sh\n")
+    with pytest.raises(PlotmanError, match=f"{home.program} init` made no settings .* it is no chia"):
+        home.prepare()

@@ -332,3 +332,20 @@ def test_directories_and_drives_of_a_silent_host_do_not_look_alive() -> None:
     for found, expected in ((alive, False), (silent, True)):
         listed = reports.dirs_json(found)
         assert {row["silent"] for kind in ("tmp", "dst", "drives") for row in listed[kind]} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        (DirState.OK, "3"),
+        (DirState.READ_ONLY, "3"),
+        (DirState.MISSING, "?"),
+        (DirState.NOT_MOUNTED, "?"),
+        (DirState.HANGING, "?"),
+        (DirState.UNKNOWN, "?"),
+    ],
+)
+def test_plots_of_a_drive_that_cannot_be_read_are_not_known(state: DirState, shown: str) -> None:
+    drive = Drive(path="/farm/1", state=state, plots=3)
+    seen = replace(farm(plotter()), harvesters={"h1": HarvesterSnapshot(host="h1", at=T, drives=(drive,))})
+    assert cells(tables.drives_table(seen))["plots"] == shown
