@@ -71,7 +71,14 @@ def svg_of(screen: str, title: str, dark: bool, part: str | None = None) -> str:
         console.print(Text.from_ansi(screen.rstrip("\n")))
     theme = DIMMED_MONOKAI if dark else DEFAULT_TERMINAL_THEME
     svg = console.export_svg(title=title, theme=theme, unique_id=part)
-    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    return _with_last_line(svg)
+
+
+def _with_last_line(svg: str) -> str:
+    """Show all of the last line: rich cuts off what is below its base line, where there is a margin of 8."""
+    cut = re.compile(r'(-clip-terminal">\s*<rect [^>]*height=")([\d.]+)')
+    return cut.sub(lambda found: f"{found[1]}{float(found[2]) + 8}", svg)
 
 
 def draw_motion(frames: Sequence[tuple[float, str]], name: str, title: str, *, dark: bool) -> None:
