@@ -71,8 +71,8 @@ class EventLog(Grid):
             self.show(Table("log", "Log", _COLUMNS, rows, self.table.empty))
             self._scroll_to_end()
 
-    def refit(self, titled: bool | None = None) -> None:
-        super().refit(titled)
+    def _resized(self) -> None:
+        super()._resized()
         self._scroll_to_end()
 
     def rearrange(self, order: Order | None = None, words: str | None = None) -> None:

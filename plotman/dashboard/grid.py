@@ -178,17 +178,21 @@ class Grid(ScrollView, can_focus=True):
         """beside: whether another pane is to the right."""
         if beside != self._beside:
             self._beside = beside
-            self.refit()
+            self._resized()
 
-    def refit(self, titled: bool | None = None) -> None:
-        """Fit to a new size. titled: whether to show the table's name above it; None: no change."""
-        self.titled = self.titled if titled is None else titled
-        self._measure()
+    def refit(self, titled: bool) -> None:
+        """Fit to another terminal. titled: whether to show the table's name above it."""
+        self.titled = titled
         self._natural = []
-        self._redraw(self._fitting())
+        self._resized()
 
     def on_resize(self) -> None:
-        self.refit()
+        self._resized()
+
+    def _resized(self) -> None:
+        """Fit to a new size. `_natural` stays: panes share a line by it, and would swap columns for ever."""
+        self._measure()
+        self._redraw(self._fitting())
 
     def on_focus(self) -> None:
         self.enter()

@@ -59,7 +59,7 @@ def widths(table: Table, natural: Sequence[int], room: int) -> list[int]:
         longer = max(0, min(-over, _BAR_MOST - shown[at]))
         shown[at] += longer
         over += longer
-    if over < 0 and flexible:
+    if over < 0 and flexible and flexible[-1] == present[-1][0]:  # else it would part a name from its numbers
         shown[flexible[-1]] -= over
     reasons = [at for at, column in present if column.reason]
     over = _shrink(shown, [at for at in flexible if at not in reasons], over)

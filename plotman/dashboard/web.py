@@ -15,6 +15,7 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +23,7 @@ import click
 from common.errors import ConfigError, PlotmanError
 from common.model.address import is_loopback_address, is_loopback_host, is_same_site
 from common.system.machine import pip_install
+from plotman.dashboard.theme_choice import remembered
 
 try:  # aiohttp comes with textual-serve
     from aiohttp import web
@@ -57,6 +59,16 @@ _FOCUS_TERMINAL = """
   }).observe(document.body, { attributes: true });
 </script>
 </body>"""
+
+
+# textual-serve draws what lies around the terminal, and the end of a session, in colours of its own.
+_OUR_COLOURS = """
+<style>
+  body, .xterm-viewport, .shade { background: %(background)s !important; }
+  .intro { background: %(panel)s !important; color: %(foreground)s !important; }
+  body Button, body Button:hover { background: %(primary)s !important; color: %(background)s !important; }
+</style>
+</head>"""
 
 
 def account(config: Config, address: str) -> str | None:
@@ -187,7 +199,8 @@ class Site(Server):
         self.public_url = f"{'https' if scheme == 'https' else 'http'}://{request.host}"
         response: web.StreamResponse = await super().handle_index(request)
         if isinstance(response, web.Response) and response.text is not None:
-            response.text = response.text.replace("</body>", _FOCUS_TERMINAL)
+            colours = _OUR_COLOURS % asdict(remembered())
+            response.text = response.text.replace("</head>", colours).replace("</body>", _FOCUS_TERMINAL)
         return response
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:

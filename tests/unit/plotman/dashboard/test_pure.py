@@ -242,6 +242,19 @@ def test_the_state_of_a_machine_is_whole_on_a_wide_screen() -> None:
     assert shown[-1] >= max(len(row.cells[-1].text) for row in table.rows)
 
 
+def test_a_wide_terminal_parts_no_name_from_its_numbers() -> None:
+    subject = RowSubject(RowKind.HOST, "h1")
+
+    def shown(*columns: Column) -> list[int]:
+        rows = (Row(subject, tuple(Cell("four") for _ in columns)),)
+        made = Table("drives", "Drives", columns, rows)
+        return layout.widths(made, layout.natural_widths(made), 200)
+
+    name, number = Column("dir", stretch=True), Column("n", right=True)
+    assert shown(name, number) == [4, 4]
+    assert shown(number, name) == [4, 195], "nothing stands behind it"
+
+
 @given(st.integers(20, 200), st.lists(st.integers(1, 50), min_size=1, max_size=6))
 def test_a_small_pane_is_never_cut_for_a_larger_one(room: int, wants: list[int]) -> None:
     given_lines = layout.share_out(room, [(want, min(want, 3)) for want in wants])
