@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import os
 import shlex
+import signal
 import sys
 from base64 import b64decode
 from binascii import Error as NotBase64
@@ -22,6 +23,7 @@ import click
 
 from common.errors import ConfigError, PlotmanError
 from common.model.address import is_loopback_address, is_loopback_host, is_same_site
+from common.system import child_signal
 from common.system.machine import pip_install
 from plotman.dashboard.theme_choice import remembered
 
@@ -164,9 +166,7 @@ class Session(AppService):
         with suppress(TimeoutError):
             await asyncio.wait_for(super().stop(), _LEAVE_S)
         self._task = None
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
+        child_signal.send(self._process, signal.SIGKILL)
         await self._process.wait()
 
 

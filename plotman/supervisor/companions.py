@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import shlex
+import signal
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterable, Iterator
@@ -22,6 +22,7 @@ from common.model.snapshot import Event
 from common.model.text import one_line
 from common.names import FREQUENT_EVENTS
 from common.store import Board
+from common.system import child_signal
 from plotman.control.queries.event_text import event_text
 from plotman.supervisor.processes import FLOWER, METRICS, PYTHON_MODULE
 from plotman.supervisor.supervised_process import Say
@@ -76,8 +77,7 @@ async def tell_problems(config_file: Path, say: Say) -> None:
         async for line in process.stdout:
             say(one_line(line.decode(errors="replace").rstrip()))
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        child_signal.send(process, signal.SIGKILL)
         await process.wait()
 
 

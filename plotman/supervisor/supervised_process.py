@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.names import SUPERVISOR_VARIABLE
+from common.system import child_signal
 from common.system.output import FULL
 from plotman.supervisor import broker
 from plotman.supervisor.logs import empty_log, last_lines, log_file, open_log
@@ -136,14 +137,14 @@ class SupervisedProcess:
             await asyncio.sleep(_SHARE_CHECK_S)
             if not self._needed():
                 self._unneeded = True
-                _signal(process, signal.SIGTERM)
+                child_signal.send(process, signal.SIGTERM)
                 return
         share = self.child.share
         while share is not None and share.yields_to is not None:
             await asyncio.sleep(_SHARE_CHECK_S)
             if share.wanted_elsewhere():
                 self._yielded = True
-                _signal(process, signal.SIGTERM)
+                child_signal.send(process, signal.SIGTERM)
                 return
 
     async def stop(self, deadline_s: float, hurry: asyncio.Event) -> None:
@@ -153,14 +154,14 @@ class SupervisedProcess:
             process = self._process
         if process is None:
             return
-        _signal(process, signal.SIGTERM)
+        child_signal.send(process, signal.SIGTERM)
         gone = asyncio.create_task(process.wait())
         hurried = asyncio.create_task(hurry.wait())
         await asyncio.wait({gone, hurried}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         if not gone.done():
             self._say(f"{self.child.name} does not stop; killing it (pid {process.pid}).")
-            _signal(process, signal.SIGKILL)
+            child_signal.send(process, signal.SIGKILL)
         await gone
 
     async def _live(self, restarted: bool) -> int | None:
@@ -246,10 +247,3 @@ async def _within(timeout_s: float, event: asyncio.Event) -> bool:
         return await asyncio.wait_for(event.wait(), timeout_s)
     except TimeoutError:
         return False
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    try:
-        process.send_signal(number)
-    except ProcessLookupError:
-        return
