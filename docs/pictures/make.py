@@ -33,7 +33,9 @@ class Terminal:
     def __init__(self, name: str, command: str) -> None:
         self._tmux = ("tmux", "-L", f"plotman-{name}-{os.getpid()}")
         size = ("-x", str(WIDTH), "-y", str(HEIGHT))
-        subprocess.run((*self._tmux, "new-session", "-d", *size, f"{command}; sleep 60"), check=True)
+        environment = {**os.environ, "COLORTERM": "truecolor"}
+        start = (*self._tmux, "new-session", "-d", *size, f"{command}; sleep 60")
+        subprocess.run(start, env=environment, check=True)
 
     def screen(self) -> str:
         """What stands there, with its colours."""
