@@ -157,6 +157,10 @@ class JournalFile:
                 os.close(self._fd)
                 self._fd = None
 
+    def may_have_order(self) -> bool:
+        """Whether there is an order, or none is known to be absent: another process may have the file."""
+        return self.now.order is not None or os.path.lexists(self._file)
+
     def change(self, changed: Callable[[Journal], Journal]) -> Journal:
         """Change the journal durably.
 

@@ -17,8 +17,10 @@ _ID_DIGITS = 16  # of an id that are kept
 
 
 def ordered(journal: Journal, order: ReplotOrder, now: datetime) -> Journal:
-    """Keep an order. What was counted stays if its classes are the same but for their dates."""
-    if journal.order is not None and _criteria(journal.order) == _criteria(order):
+    """Keep an order. What was counted stays if it has no other classes than the one before it, whatever their
+    dates and their order: `start` leaves out a class that is done."""
+    former = _criteria(journal.order) if journal.order is not None else []
+    if all(one in former for one in _criteria(order)):
         return journal.model_copy(update={"order": order, "paused": None, "done": False, "refused": {}})
     return stopped(journal).model_copy(update={"order": order, "since": now})
 
@@ -51,7 +53,7 @@ def landed(journal: Journal, credit: Credit, counts: bool) -> Journal:
     refused = {drive: why for drive, why in journal.refused.items() if drive != credit.drive}
     journal = journal.model_copy(update={"refused": refused})
     if has_arrived(journal, credit.plot_id):
-        return _again(journal, credit)
+        return _again(journal, credit) if counts else journal
     if len(journal.arrived) >= ARRIVED_MOST:
         return journal
     made = journal.model_copy(update={"arrived": journal.arrived | {credit.plot_id[:_ID_DIGITS]}})

@@ -115,8 +115,16 @@ class Replotter:
 
     def landing(self, landing: Landing) -> None:
         """Count a plot that is about to get its name on a drive. In the drive's thread. Raises TransferFailed
-        or OSError if that cannot be kept, while there is an order: the admission is tried again."""
-        if self._journal.trouble is not None or self._journal.now.order is None:
+        or OSError if that cannot be kept, while there is an order or may be one: the admission is tried
+        again. A plot that got its name uncounted would be old."""
+        if (trouble := self._journal.trouble) is not None:
+            if self.settings.allowed or self._journal.may_have_order():
+                raise TransferFailed(
+                    f"{landing.final.name} cannot be counted for the replacing of old plots: {trouble}.",
+                    "The source is kept, and it is tried again.",
+                )
+            return
+        if self._journal.now.order is None:
             return
         status = landing.file.lstat()
         credit = Credit(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import PlotmanError, PlotRefused
+from common.errors import PlotmanError, PlotRefused, TransferFailed
 from common.model.replot_report import ReplotState
 from harvester_worker.intake import admit
 from harvester_worker.intake.verify import Proved
@@ -232,7 +232,7 @@ def _no_space(*_: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"order": 5}', '{"unknown": 1}', "\0" * 100])
-def test_with_a_journal_that_cannot_be_read_nothing_is_deleted_and_plots_still_arrive(
+def test_with_a_journal_that_cannot_be_read_nothing_is_deleted_and_no_plot_is_admitted_uncounted(
     site: Replotting, large_plots: list[Path], text: str
 ) -> None:
     site.arrive(*large_plots[:2])
@@ -243,10 +243,69 @@ def test_with_a_journal_that_cannot_be_read_nothing_is_deleted_and_plots_still_a
     assert "cannot be read, so nothing is deleted" in site.report.why
     with pytest.raises(PlotmanError, match="cannot be read"):
         site.order()
-    site.arrive(large_plots[2])
+    with pytest.raises(TransferFailed, match="cannot be counted"):
+        site.arrive(large_plots[2])
     assert not site.once()
     assert [*site.drives[0].glob("*.plot")]
     assert (site.folder / "state" / "replot.json").read_text(encoding="utf-8") == text
+
+
+def names(site: Replotting) -> set[str]:
+    return {path.name for drive in site.drives for path in drive.glob("*.*plot")}
+
+
+@pytest.mark.parametrize("end", ["stopped", "held by another process"])
+def test_a_plot_that_ends_its_way_while_the_worker_restarts_is_counted_by_the_next_one(
+    site: Replotting, old_plots: list[Path], large_plots: list[Path], end: str
+) -> None:
+    """It would lie there uncounted, and be an old plot for the next worker."""
+    before = names(site)
+    late, new = site.reserve(old_plots[1]), site.reserve(large_plots[0])
+    first = site.harvester
+    if end == "stopped":
+        site.replotter.stop()
+    else:
+        site.begin()
+    for delivery in (late, new):
+        with pytest.raises(TransferFailed, match="cannot be counted"):
+            site.admit(delivery)
+    assert names(site) == before
+    first.replot.stop()
+    first.inventory.stop()
+    site.begin()
+    (landed, _) = (Path(site.admit(delivery).landed) for delivery in (late, new))
+    site.arrive(*large_plots[1:4])
+    while site.once():
+        pass
+    assert site.report.new_plots == 4
+    assert site.report.deleted_plots == 1
+    assert landed.exists()
+
+
+def test_a_machine_that_replaces_no_plots_takes_in_plots_whatever_becomes_of_the_journal(
+    make_site: MakeSite, large_plots: list[Path]
+) -> None:
+    site = make_site("20m", replot=False)
+    site.replotter.stop()
+    assert site.arrive(large_plots[0])[0].exists()
+
+
+def test_a_machine_that_may_have_an_order_admits_nothing_without_the_journal(
+    make_site: MakeSite, large_plots: list[Path]
+) -> None:
+    allowed = make_site("20m")
+    allowed.replotter.stop()
+    with pytest.raises(TransferFailed, match="cannot be counted"):
+        allowed.arrive(large_plots[0])
+
+
+def test_an_order_on_a_machine_that_is_not_allowed_it_any_more_is_still_counted_for(
+    site: Replotting, large_plots: list[Path]
+) -> None:
+    site.reconfigure(replot=False)
+    site.replotter.stop()
+    with pytest.raises(TransferFailed, match="cannot be counted"):
+        site.arrive(large_plots[0])
 
 
 def test_a_second_worker_on_the_same_state_deletes_nothing(site: Replotting, large_plots: list[Path]) -> None:

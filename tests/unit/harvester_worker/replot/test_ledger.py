@@ -107,6 +107,19 @@ def test_another_order_begins_anew_and_the_same_classes_keep_what_was_counted() 
     assert ledger.stopped(journal).deleted_on(DAY) == 1
 
 
+def test_an_order_without_a_class_that_is_done_keeps_what_was_counted() -> None:
+    og, c7 = {"name": "og", "k": 32, "levels": [0]}, {"name": "c7", "k": 32, "levels": [7]}
+    both = ledger.ordered(Journal(), order(classes=[og, c7]), NOW)
+    journal = ledger.landed(both, credit("a"), counts=True)
+    journal = ledger.settled(ledger.chosen(journal, victim(4, a=4)), DAY)
+    less = ledger.ordered(journal, order(classes=[c7]), NOW)
+    assert (less.credits, less.arrived, less.since) == (journal.credits, journal.arrived, journal.since)
+    assert (less.new_bytes, less.deleted_bytes) == (10, 4)
+    assert ledger.ordered(less, order(classes=[c7, og]), NOW).arrived == frozenset(), "a class more"
+    narrower = ledger.ordered(less, order(classes=[{**c7, "levels": [8]}]), NOW)
+    assert narrower.credits == (), "another class of the same name"
+
+
 def test_a_plot_in_work_outlives_its_order() -> None:
     journal = ledger.chosen(begun(credit("a")), victim(10, a=10))
     assert ledger.stopped(journal).victim == journal.victim
@@ -141,6 +154,12 @@ def test_a_plot_that_arrives_again_while_an_old_one_goes_for_it_changes_nothing(
     other = ledger.landed(journal, credit("b", inode=9), counts=True)
     assert [one.inode for one in other.credits] == [7, 9]
     assert other.new_bytes == journal.new_bytes
+
+
+def test_a_plot_that_arrives_again_and_is_not_proved_keeps_no_credit_for_its_file() -> None:
+    journal = begun(credit("a"))
+    assert ledger.landed(journal, credit("a", inode=9), counts=False) == journal
+    assert [one.inode for one in journal.credits] == [7]
 
 
 def test_a_plot_that_arrives_again_after_some_of_it_was_used_brings_nothing_more() -> None:
