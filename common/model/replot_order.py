@@ -68,7 +68,8 @@ ReplotClasses = Annotated[
 class ReplotOrder(Message):
     """Replace old plots of these classes, in this order, by new ones, until there are none of them.
 
-    An order in place of another one keeps what was counted, if it has no other classes than that one, whatever their dates.
+    An order in place of another one keeps what was counted, if it has no other classes than that one.
+    Their dates do not matter.
 
     low_water_bytes: stays free on each drive, where the harvester's own plotman.yaml does not say how much.
     room_bytes: kept free on each drive beyond that, for one new plot; None: as the largest that has arrived.

@@ -19,7 +19,7 @@ _ID_DIGITS = 16  # of an id that are kept
 def ordered(journal: Journal, order: ReplotOrder, now: datetime) -> Journal:
     """Keep an order. What was counted stays if it has no other classes than the one before it, whatever their
     dates and their order: `start` leaves out a class that is done."""
-    former = _criteria(journal.order) if journal.order is not None else []
+    former = _criteria(journal.order) if journal.order else []
     if all(one in former for one in _criteria(order)):
         return journal.model_copy(update={"order": order, "paused": None, "done": False, "refused": {}})
     return stopped(journal).model_copy(update={"order": order, "since": now})
