@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from common.system.plotfile import Verdict, read_header, whole
 from harvester_worker.drives import part_files
 from harvester_worker.replot import ledger, removal
 from harvester_worker.replot.journal import JournalFile, VictimStep
-from harvester_worker.replot.removal import NotNow
+from harvester_worker.replot.removal import NotNow, Removal
 from tests.support.paths import ROOT
 from tests.support.replot_killed import ORDER, credited, victim_of
 from tests.support.replotting import Replotting, aside
@@ -83,6 +84,58 @@ def test_a_kill_at_each_step_loses_nothing_and_is_settled_by_the_next_start(
     assert outcomes == sorted(outcomes, reverse=True), "there is one moment from which it is gone"
     assert True in outcomes
     assert False in outcomes
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What happens to plots that are set aside, and which files and folders are written to the disk."""
+    found: list[str] = []
+    rename, unlink, fsync = removal.rename_new, Path.unlink, os.fsync
+
+    def renamed(source: Path, target: Path) -> None:
+        rename(source, target)
+        found.append("renamed")
+
+    def unlinked(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        found.append("unlinked" if path.suffix == removal.ASIDE else "")
+
+    def synced(fd: int) -> None:
+        fsync(fd)
+        found.append(os.readlink(f"/proc/self/fd/{fd}"))  # noqa: PTH115 - no path of a file
+
+    monkeypatch.setattr(removal, "rename_new", renamed)
+    monkeypatch.setattr(Path, "unlink", unlinked)
+    monkeypatch.setattr(os, "fsync", synced)
+    return found
+
+
+def between(steps: list[str], first: str, last: str) -> set[str]:
+    return {*steps[steps.index(first) : steps.index(last)]}
+
+
+def test_each_step_on_the_drive_is_durable_before_the_journal_has_the_next_one(
+    old_plots: list[Path], tmp_path: Path, steps: list[str]
+) -> None:
+    """After a power cut, the journal is never ahead of the drive."""
+    plot = Path(shutil.copy(old_plots[0], tmp_path))
+    folders = {str(tmp_path), str(part_files.folder(str(tmp_path)))}
+    victim = victim_of(plot)
+    Removal(
+        victim,
+        ORDER.classes[0].old,
+        must_be_mounted=False,
+        may_go=lambda: None,
+        deleting=lambda: steps.append("deleting"),
+        settled=lambda: steps.append("settled"),
+    ).run()
+    assert between(steps, "renamed", "deleting") >= folders
+    assert between(steps, "unlinked", "settled") >= folders
+
+    shutil.copy(old_plots[0], part_files.folder(str(tmp_path)) / f"{plot.name}{removal.ASIDE}")
+    steps.clear()
+    removal.recover(victim, False, lambda: pytest.fail("deleted"), lambda: steps.append("stays"))
+    assert between(steps, "renamed", "stays") >= folders
 
 
 @pytest.mark.parametrize("step", VictimStep)
@@ -152,9 +205,14 @@ def test_without_a_journal_plots_that_were_set_aside_get_their_names_back(
     site = make_site("20m")
     (old,) = site.put(site.drives[0], old_plots[0])
     part_files.prepare(str(site.drives[0]))
-    old.rename(part_files.folder(str(site.drives[0])) / f"{old.name}{removal.ASIDE}")
+    incoming = part_files.folder(str(site.drives[0]))
+    old.rename(incoming / f"{old.name}{removal.ASIDE}")
+    others = [incoming / f"{name}{removal.ASIDE}" for name in ("notes", old_plots[1].name, old_plots[2].name)]
+    others[0].touch()
+    others[1].mkdir()
+    others[2].symlink_to(old_plots[2])
     site.end()
     (site.folder / "state" / "replot.json").unlink(missing_ok=True)
     site.begin()
     assert whole(old, read_header(old)).verdict is Verdict.COMPLETE
-    assert aside(site.drives[0]) == []
+    assert aside(site.drives[0]) == sorted(path.name for path in others), "they are no plots"

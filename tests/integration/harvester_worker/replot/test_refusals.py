@@ -15,12 +15,16 @@ import pytest
 
 from common.model.holds import HoldOrder
 from common.model.messages import EvacuateOrder
+from common.model.replot import OldClass
 from common.model.replot_report import ReplotState
 from common.model.snapshot import DirState, DiskHealth
 from common.system.probe import DirReport
-from harvester_worker.drives import evacuated, part_files
+from harvester_worker.drives import digests, evacuated, part_files
+from harvester_worker.drives.survey import DriveSurvey
 from harvester_worker.replot import ledger, removal
+from harvester_worker.replot.removal import Removal, Stays
 from tests.support import formats
+from tests.support.replot_killed import victim_of
 from tests.support.replotting import OLD, Replotting, aside
 
 MakeSite = Callable[..., Replotting]
@@ -47,6 +51,8 @@ def test_the_plot_goes_if_nothing_is_broken(site: Replotting, old: Path) -> None
     assert site.look()
     assert not old.exists()
     assert aside(site.drives[0]) == []
+    assert site.journal.victim is None
+    assert site.journal.deleted_plots == 1
 
 
 def other(old: Path) -> None:
@@ -255,6 +261,34 @@ def test_a_plot_that_is_exchanged_after_it_was_opened_stays(
     assert "was replaced by another file" in site.report.why
 
 
+def test_a_plot_that_gets_its_name_back_keeps_its_digest(
+    site: Replotting, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The renames change its ctime, by which a digest knows its file."""
+    drive = str(old.parent)
+    part_files.prepare(drive)
+    digests.write(drive, old.name, digests.DigestEntry.of(old, "ab"))
+    with at("after", lambda: pause(site), monkeypatch):
+        assert not site.look()
+    entry = digests.admitted(drive, old.name)
+    assert entry is not None
+    assert entry.digest == "ab"
+
+
+def test_the_month_of_a_plot_is_looked_at_again(old_plots: list[Path], tmp_path: Path) -> None:
+    plot = Path(shutil.copy(old_plots[0], tmp_path))
+    with pytest.raises(Stays, match="not of class old"):
+        Removal(
+            victim_of(plot),
+            OldClass("old", 18, made_before="2020-01"),
+            must_be_mounted=False,
+            may_go=lambda: None,
+            deleting=lambda: None,
+            settled=lambda: None,
+        ).run()
+    assert plot.exists()
+
+
 def test_a_writer_that_comes_after_the_plot_was_set_aside_keeps_it(
     site: Replotting, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -443,6 +477,15 @@ def test_a_drive_that_went_away_since_the_look_is_not_touched(
     monkeypatch.setattr(removal, "_opened", lambda _: pytest.fail("it was touched"))
     assert not site.look()
     assert "is not mounted" in site.report.why
+    assert old.exists()
+
+
+def test_a_drive_whose_free_space_is_not_known_loses_no_plot(
+    site: Replotting, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DriveSurvey, "room_bytes", lambda *_: None)
+    assert not site.look()
+    assert "has free space that is not known" in site.report.why
     assert old.exists()
 
 
