@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from common import names
 from common.config.sections.base import MOST_BYTES
 from common.errors import PlotmanError
+from common.history.rows import End, HistoryKind, Row
 from common.model.replot_report import ReplotReport, ReplotState
 from common.model.units import counted, human_bytes
 from plotman.control.farm import FarmState
+from plotman.control.queries.history import gather
 from plotman.control.queries.tables import PlainTable
 from plotman.control.rpc import TaskCall, ask_each
 from plotman.quickstart.settings import OLD, Layout
@@ -40,10 +44,12 @@ def replace_old_plots(watch: Watch, layout: Layout, k: int) -> Replaced:
         k: size of the old plots.
 
     Raises:
-        PlotmanError: the harvester refuses or stops, or a new plot cannot be made.
+        PlotmanError: the harvester refuses or stops, a new plot cannot be made, or an old one went too early.
     """
     before = {drive: _plots(drive, ".plot") for drive in layout.drives}
-    watch.until(_Replacing(layout, k).step)
+    replacing = _Replacing(layout, k)
+    watch.until(replacing.step)
+    must_have_come_first(gather(HistoryKind.LANDINGS, since=replacing.since).rows)
     after = {drive: _plots(drive, ".gplot") for drive in layout.drives}
     rows = tuple(
         (
@@ -58,17 +64,37 @@ def replace_old_plots(watch: Watch, layout: Layout, k: int) -> Replaced:
     return Replaced(
         PlainTable(columns, rows, right=frozenset(columns[1:])),
         f"{counted(len(old), 'old plot')} made room for {len(new)} new ones ({_sum(old)} for {_sum(new)}). "
-        "Each went only after new plots of as many bytes were there and proved.",
+        "By the history, each went only after new plots of as many bytes had come.",
     )
 
 
+def must_have_come_first(rows: Sequence[Row]) -> None:
+    """Raise PlotmanError unless, whenever an old plot went, as many bytes of new ones had come.
+
+    rows: of the harvester's history, since the order. A new plot came when its file got its name, which is
+    the file's last change; its row is written a little later.
+    """
+    new = [Path(row.path) for row in rows if row.end is End.LANDED and row.path and Path(row.path).exists()]
+    came = [(found.st_ctime, found.st_size) for found in (path.stat() for path in new)]
+    went = [(row.ended_at.timestamp(), row.size_bytes or 0) for row in rows if row.end is End.REPLACED]
+    for now_s, _ in went:
+        old_bytes, new_bytes = (sum(size for at_s, size in some if at_s <= now_s) for some in (went, came))
+        if new_bytes < old_bytes:
+            raise PlotmanError(
+                f"Old plots of {human_bytes(old_bytes)} went when {human_bytes(new_bytes)} of new ones "
+                "had come.",
+                "This is an error of plotman: report it, with the output of `plotman history --landings`.",
+            )
+
+
 class _Replacing:
-    """k: size of the old plots."""
+    """k: size of the old plots. since: of the order, once it is known."""
 
     def __init__(self, layout: Layout, k: int) -> None:
         self._layout = layout
         self._k = k
         self._ordered = False
+        self.since: datetime | None = None
 
     def step(self, farm: FarmState) -> str | None:
         """Make a new plot if few wait; the first line of the picture, None at the end."""
@@ -85,6 +111,7 @@ class _Replacing:
         report = harvester.replot_report
         if report is None:
             return "The order is on its way ..."
+        self.since = report.since
         if report.state is ReplotState.STOPPED:
             raise PlotmanError(f"The harvester replaces no more plots: {report.why}", "See its log.")
         if report.state is ReplotState.DONE and not self._waiting():

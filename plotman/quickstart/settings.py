@@ -130,7 +130,8 @@ harvester:
 _REPLOT = """\
   replot: true  # old plots on this machine may be replaced by new ones
 
-# Which ones: those that the quick start has made. Nothing goes before `plotman replot start`, which it gives.
+# Which ones: those that the quick start has made. Nothing goes without an order: the quick start sends
+# it to the harvester, as `plotman replot start` does.
 replot:
   classes:
     {old}:

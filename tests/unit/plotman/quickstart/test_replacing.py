@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from common import names
 from common.errors import OrderRefused, PlotmanError
+from common.history.rows import End, LandingEnd
 from common.model.replot_order import ReplotOrder
 from common.model.replot_report import ReplotClassReport, ReplotReport, ReplotState
 from plotman.control.farm import FarmState
@@ -78,3 +80,22 @@ def test_few_new_plots_wait_and_the_end_is_when_none_does(layout: Layout, asked:
     for path in made:
         path.unlink()
     assert run.step(farm(done)) is None
+
+
+def old(after_s: float, size_bytes: int, now: datetime) -> LandingEnd:
+    at = now + timedelta(seconds=after_s)
+    return LandingEnd(key=f"{at}", host="h", ended_at=at, end=End.REPLACED, size_bytes=size_bytes)
+
+
+def test_it_is_an_error_if_an_old_plot_went_before_as_many_bytes_of_new_ones_had_come(tmp_path: Path) -> None:
+    plot = tmp_path / "new.gplot"
+    plot.write_bytes(bytes(100))
+    now = datetime.fromtimestamp(plot.stat().st_ctime, UTC)
+    new = LandingEnd(key="n", host="h", ended_at=now + timedelta(1), end=End.LANDED, path=f"{plot}")
+    replacing.must_have_come_first([new, old(2, 40, now), old(1, 60, now)])
+    for early in (old(-1, 60, now), old(3, 1, now)):
+        with pytest.raises(PlotmanError, match="of new ones had come"):
+            replacing.must_have_come_first([new, early, old(2, 40, now), old(1, 60, now)])
+    plot.unlink()
+    with pytest.raises(PlotmanError, match="when 0 B of new ones"):
+        replacing.must_have_come_first([new, old(1, 1, now)])
