@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -139,7 +140,9 @@ _EVENT_KINDS = {Severity.SUCCESS: "success", Severity.WARNING: "danger", Severit
 
 
 def _event(event: Event) -> EventLine:
-    text = short(f"{event.host}: {event_text(event)}")
+    words = event_text(event)
+    # Sentences about the host itself begin with its name.
+    text = short(words if re.match(rf"{re.escape(event.host)}\b", words) else f"{event.host}: {words}")
     return EventLine(event.at.isoformat(), text, _EVENT_KINDS.get(severity(event.kind), ""))
 
 

@@ -245,7 +245,8 @@ def test_a_drive_whose_name_the_page_cuts_has_no_button() -> None:
 
 def test_the_newest_event_comes_first() -> None:
     events = page(showcase.small(), events=[event for _, event in showcase.EVENTS]).events
-    assert events[0].text == "p2: p2 starts no more plots: new fan"
+    assert events[0].text == "p2 starts no more plots: new fan", "the host is named once"
+    assert events[1].text.startswith("p2: 6a99b44c plot failed")
     assert [event.kind for event in events] == ["", "danger", "success", "success", ""]
 
 
