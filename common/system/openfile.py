@@ -25,17 +25,24 @@ def is_open_for_writing(path: str | Path) -> bool | None:
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return is_written(fd, path)
+        return not _may_lease(fd)
+    except _LeaseImpossible:
+        return _seen_in_proc(os.path.realpath(path))
     finally:
         os.close(fd)
 
 
-def is_written(fd: int, path: str | Path) -> bool | None:
-    """The same of a file that this process has open for reading. path: which leads to it."""
+def has_no_writer(fd: int) -> bool:
+    """Whether the kernel vouches that no process of this host has a file open for writing, in any user and
+    namespace. False where it does not say: files of other users, network drives. /proc is not asked, as it
+    lacks the processes of other namespaces.
+
+    fd: the file, open for reading.
+    """
     try:
-        return not _may_lease(fd)
+        return _may_lease(fd)
     except _LeaseImpossible:
-        return _seen_in_proc(os.path.realpath(path))
+        return False
 
 
 def is_open_elsewhere(path: str | Path) -> bool | None:

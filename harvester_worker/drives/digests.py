@@ -102,6 +102,12 @@ def admitted(drive: str, name: str) -> DigestEntry | None:
     return None
 
 
+def forget(drive: str, name: str) -> None:
+    """Forget a plot that was deleted. What cannot be removed is removed by the next look at the digests."""
+    with contextlib.suppress(OSError), _opened(drive) as folder:
+        (folder / name).unlink()
+
+
 def note_read(drive: str, name: str) -> None:
     """Record that the plot `name` was read completely just now and is correct."""
     os.utime(part_files.folder(drive) / FOLDER / name)

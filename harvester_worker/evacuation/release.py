@@ -7,7 +7,6 @@ the word of the harvester that has the copy do, and everything is looked at agai
 from __future__ import annotations
 
 import contextlib
-import os
 import stat
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -186,8 +185,7 @@ class _Aside:
             self.path.unlink()
             make_durable(part_files.folder(drive))
             make_durable(Path(drive))
-            with contextlib.suppress(OSError):  # the next look at the digests removes it
-                os.unlink(part_files.folder(drive) / digests.FOLDER / self.source.name)  # noqa: PTH108
+            digests.forget(drive, self.source.name)
 
 
 def put_back_all(drive: str) -> None:

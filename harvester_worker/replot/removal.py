@@ -20,7 +20,7 @@ from common.model.plot_name import PlotName
 from common.model.replot import OldClass
 from common.model.replot_victims import size_fits
 from common.model.snapshot import DirState
-from common.system.openfile import is_written, open_regular
+from common.system.openfile import has_no_writer, open_regular
 from common.system.plotfile import NotAPlot, Verdict, read_header, whole
 from common.system.probe import look
 from common.system.statefile import make_durable
@@ -99,8 +99,7 @@ class Removal:
                     raise
                 aside.unlink()
                 _make_durable(drive)
-                with contextlib.suppress(OSError):  # the next look at the digests removes it
-                    (incoming / digests.FOLDER / path.name).unlink()
+                digests.forget(drive, path.name)
                 self.settled()
 
     def _must_be_it(self, file: BinaryIO, path: Path) -> None:
@@ -116,7 +115,7 @@ class Removal:
             raise Stays(f"{victim.path} was replaced by another file.")
         if status.st_dev != os.stat(victim.drive).st_dev:  # noqa: PTH116 - as above
             raise Stays(f"{victim.path} is on another file system than its drive.")
-        if is_written(file.fileno(), path) is not False:
+        if not has_no_writer(file.fileno()):
             raise Stays(f"{victim.path} is open for writing, or the kernel does not say.")
         self._must_be_of_its_class(f"/proc/self/fd/{file.fileno()}", status)
 
@@ -173,10 +172,18 @@ def recover(
                 both = f"{victim.path} and {part_files.folder(victim.drive) / aside.name} exist"
                 raise OrderRefused(f"{both}.", "Look at both files, and move one away.") from None
             stays()
-        elif victim.step is VictimStep.DELETING and not os.path.lexists(victim.path):
+        elif victim.step is VictimStep.DELETING and not _is_there(victim):
             deleted()
         else:
             stays()
+
+
+def _is_there(victim: Victim) -> bool:
+    """Whether the plot has its name. Another file of this name is not the plot."""
+    try:
+        return victim.path.lstat().st_ino == victim.inode
+    except FileNotFoundError:
+        return False
 
 
 def give_back(drive: str) -> None:

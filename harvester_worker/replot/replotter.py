@@ -91,7 +91,7 @@ class Replotter:
         """Keep an order in place of an earlier one, and begin. Returns a sentence. Raises OrderRefused."""
         self._must_be_allowed()
         self._change(partial(ledger.ordered, order=order, now=now_utc()))
-        return self._said("replot-begun", f"replaces old plots: {_names(order)}", order)
+        return self._said("replot-begun", f"replaces old plots by new ones: {_names(order)}", order)
 
     def pause(self, order: ReplotSwitch) -> str:
         """Delete no more old plots until `resume`. Returns a sentence. Raises OrderRefused."""

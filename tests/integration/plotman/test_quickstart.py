@@ -97,7 +97,7 @@ def test_ctrl_c_stops_everything_but_running_plots(chia: Path, farm: Path, tmp_p
         time.sleep(0.1)
     running.send_signal(signal.SIGINT)
     assert running.wait(30) == 130
-    assert "Running plots continue" in output.read_text()
+    assert "Plots that still run continue" in output.read_text()
     left = processes_of(farm)
     assert left
     assert all("chiapos" in process.cmdline() for process in left)

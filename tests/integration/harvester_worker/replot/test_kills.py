@@ -139,7 +139,7 @@ def test_each_step_on_the_drive_is_durable_before_the_journal_has_the_next_one(
 
 
 @pytest.mark.parametrize("step", VictimStep)
-@pytest.mark.parametrize("place", ["name", "aside", "gone"])
+@pytest.mark.parametrize("place", ["name", "aside", "gone", "another file"])
 def test_what_became_of_a_plot_in_work_is_found_at_the_start(
     make_site: MakeSite, old_plots: list[Path], step: VictimStep, place: str
 ) -> None:
@@ -153,12 +153,15 @@ def test_what_became_of_a_plot_in_work_is_found_at_the_start(
     part_files.prepare(str(site.drives[0]))
     if place == "aside":
         old.rename(part_files.folder(str(site.drives[0])) / f"{old.name}{removal.ASIDE}")
-    elif place == "gone":
-        old.unlink()
+    elif place in ("gone", "another file"):
+        with old.open("rb"):  # so that no other file gets its inode
+            old.unlink()
+            if place == "another file":
+                old.write_bytes(b"")
     site.end()
     site.begin()
     site.look()
-    deleted = place == "gone" and step is VictimStep.DELETING
+    deleted = place in ("gone", "another file") and step is VictimStep.DELETING
     assert old.exists() == (place != "gone")
     assert site.journal.victim is None
     assert site.journal.deleted_plots == deleted

@@ -18,6 +18,7 @@ from common.model.messages import EvacuateOrder
 from common.model.replot import OldClass
 from common.model.replot_report import ReplotState
 from common.model.snapshot import DirState, DiskHealth
+from common.system import openfile
 from common.system.probe import DirReport
 from harvester_worker.drives import digests, evacuated, part_files
 from harvester_worker.drives.survey import DriveSurvey
@@ -192,9 +193,35 @@ def test_a_file_that_is_open_for_writing_stays(site: Replotting, old: Path) -> N
 def test_a_file_of_which_the_kernel_does_not_say_who_writes_it_stays(
     site: Replotting, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(removal, "is_written", lambda *_: None)
+    """Also where /proc shows no writer: it does not have the processes of other namespaces."""
+
+    def refused(*_: object) -> None:
+        raise openfile._LeaseImpossible
+
+    monkeypatch.setattr(openfile, "_may_lease", refused)
+    assert openfile.is_open_for_writing(old) is not True
     assert not site.look()
+    assert "the kernel does not say" in site.report.why
     assert old.exists()
+
+
+def test_a_link_in_the_place_of_the_digests_deletes_nothing_of_another_drive(
+    site: Replotting, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive, other = site.drives
+    theirs = other / old.name
+    theirs.write_bytes(b"another plot")
+    folder = part_files.folder(str(drive)) / digests.FOLDER
+
+    def exchange() -> None:
+        folder.mkdir(exist_ok=True)
+        folder.rename(folder.with_name("moved"))
+        folder.symlink_to(other)
+
+    with at("after", exchange, monkeypatch):
+        assert site.look()
+    assert not old.exists()
+    assert theirs.exists()
 
 
 def test_a_file_on_another_file_system_than_its_drive_stays(

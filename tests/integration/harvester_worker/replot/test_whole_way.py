@@ -26,7 +26,7 @@ def test_an_old_plot_goes_once_as_many_bytes_of_new_ones_have_come(
     site = make_site("9m", "14m")
     full, empty = site.drives
     old = site.put(full, *old_plots[:2])
-    assert "replaces old plots: old" in site.order()
+    assert "replaces old plots by new ones: old" in site.order()
     assert not site.once()
     assert site.report.state is ReplotState.WAITING
     assert "no new plot has arrived" in site.report.why

@@ -123,4 +123,5 @@ def test_a_link_in_the_place_of_a_folder_is_never_followed(plot: Path, folder: s
     ):
         with pytest.raises(NotADirectoryError):
             call()
+    digests.forget(str(drive), NAME)
     assert sorted(elsewhere.rglob("*")) == before
