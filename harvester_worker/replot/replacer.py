@@ -23,7 +23,7 @@ from harvester_worker.intake.arrival import FLUSH_S
 from harvester_worker.inventory.store import StoredFile
 from harvester_worker.replot import candidates, ledger, removal
 from harvester_worker.replot.candidates import Found
-from harvester_worker.replot.journal import Journal, JournalFile, Victim, now_utc
+from harvester_worker.replot.journal import Journal, JournalFile, Victim, VictimStep, now_utc
 from harvester_worker.replot.removal import NotNow, Removal, Stays
 from harvester_worker.replot.rule import DriveRoom, choose, why_not
 from harvester_worker.replot.settings import ReplotSettings
@@ -34,6 +34,14 @@ log = logging.getLogger(__name__)
 # A file or a drive that failed is left alone for this long.
 SKIP_S = 3600.0
 DRIVE_SKIP_S = 600.0
+
+
+class DriveNotNow(NotNow):
+    """The drive forbids it now. closed: as in DriveRoom."""
+
+    def __init__(self, drive: str, closed: str) -> None:
+        super().__init__(f"{drive} {closed}.")
+        self.closed = closed
 
 
 class Replacer:
@@ -66,17 +74,28 @@ class Replacer:
         self.why = "it has just begun"
         self.left: Mapping[str, tuple[int, int]] | None = None
         self._skipped: dict[tuple[str, str], float] = {}  # drive and name: until when, monotonic
-        self._failed: dict[str, tuple[float, str]] = {}  # by drive: until when, monotonic, and why
+        self._failed: dict[
+            str, tuple[float, str]
+        ] = {}  # by drive: until when, monotonic, and DriveRoom.closed
         self._problem = ""  # the last file or drive that failed, and why
         self._told: Victim | None = None  # the last deletion that was published
 
     def recover(self) -> None:
-        """Find out what became of the plot in work. Raises OrderRefused, OSError, Hanging."""
+        """Find out what became of the plot in work. Raises OrderRefused, OSError, Hanging.
+
+        A plot that may be deleted counts as deleted if its drive does not answer, and the operator has given
+        the drive up."""
         victim = self._journal.now.victim
         if victim is not None:
             must_be_mounted = self._around.drives.must_be_mounted
-            work = partial(removal.recover, victim, must_be_mounted, self._settle, self._keep)
-            self._around.work.run(lane(victim.drive), work, FLUSH_S)
+            deleted, stays = partial(self._settle, victim), partial(self._keep, victim)
+            work = partial(removal.recover, victim, must_be_mounted, deleted, stays)
+            try:
+                self._around.work.run(lane(victim.drive), work, FLUSH_S)
+            except (OSError, Hanging, OrderRefused):
+                if self._settings().names_drive(victim.drive):
+                    raise
+                (deleted if victim.step is VictimStep.DELETING else stays)()
         self._tell_last()
 
     def give_names_back(self) -> None:
@@ -149,9 +168,7 @@ class Replacer:
         rooms, now_s = self._around.rooms(journal.refused), time.monotonic()
         self._failed = {drive: one for drive, one in self._failed.items() if one[0] > now_s}
         return {
-            drive: replace(room, closed=f"failed: {self._failed[drive.path][1]}")
-            if drive.path in self._failed
-            else room
+            drive: replace(room, closed=self._failed[drive.path][1]) if drive.path in self._failed else room
             for drive, room in rooms.items()
         }
 
@@ -174,23 +191,25 @@ class Replacer:
             mtime_ns=file.stamp.mtime_ns,
             uses=uses,
         )
-        self._journal.change(partial(ledger.chosen, victim=victim))
         self.why = f"deletes {victim.path}"
+        self._journal.change(partial(ledger.chosen, victim=victim))
         try:
             self._remove(order, old, victim, there)
         except Stays as error:
-            self._keep()
+            self._keep(victim)
             self._skipped[victim.drive, victim.name] = time.monotonic() + SKIP_S
             self._problem = f"{error}"
             self.why = f"{error}"
             self._tell("replot-refused", f"does not delete {victim.path}: {error}", victim)
             return False
         except NotNow as error:
-            self._keep()
+            self._keep(victim)
+            if isinstance(error, DriveNotNow):  # the surveys do not see it: it would be chosen each time
+                self._failed[victim.drive] = (time.monotonic() + DRIVE_SKIP_S, error.closed)
             self.why = f"{error}"
             return False
         except (OSError, Hanging, OrderRefused) as error:
-            self._failed[victim.drive] = (time.monotonic() + DRIVE_SKIP_S, f"{error}")
+            self._failed[victim.drive] = (time.monotonic() + DRIVE_SKIP_S, f"failed: {error}")
             self.why = f"{victim.drive}: {error}"
             log.warning("%s is not deleted: %s", victim.path, error, extra={"action": "replot-failed"})
             return False
@@ -204,7 +223,7 @@ class Replacer:
             self._around.drives.must_be_mounted,
             may_go=partial(self._must_be_allowed, order, victim, there),
             deleting=partial(self._write, partial(ledger.deleting, order=order, victim=victim)),
-            settled=self._settle,
+            settled=partial(self._settle, victim),
         )
         self._around.work.run(lane(victim.drive), work.run, FLUSH_S)
 
@@ -222,6 +241,8 @@ class Replacer:
         if self._around.is_moving(victim.plot_id):
             raise NotNow(f"{victim.path} is on its way, or is checked.")
         room = self._around.room_now(victim.drive, journal.refused)
+        if room.closed is not None:
+            raise DriveNotNow(victim.drive, room.closed)
         counted_now = replace(ledger.account(journal, today, there), unsettled=False)
         number = next(n for n, one in enumerate(order.classes) if one.name == victim.class_name)
         choice = Choice(DriveId(self._around.host, victim.drive), victim.name, victim.size_bytes, number)
@@ -234,11 +255,22 @@ class Replacer:
         plot_id = file.entry.plot_id.hex() if file.entry.plot_id else ""
         return until_s > time.monotonic() or ledger.has_arrived(self._journal.now, plot_id)
 
-    def _settle(self) -> None:
-        self._write(partial(ledger.settled, today=now_utc().date()))
+    def _settle(self, victim: Victim) -> None:
+        self._write_of(victim, partial(ledger.settled, today=now_utc().date()))
 
-    def _keep(self) -> None:
-        self._write(ledger.kept)
+    def _keep(self, victim: Victim) -> None:
+        self._write_of(victim, ledger.kept)
+
+    def _write_of(self, victim: Victim, changed: Callable[[Journal], Journal]) -> None:
+        """Change the journal if this plot is in work. The thread of a drive that hung may come late: then
+        another one is."""
+
+        def of_it(journal: Journal) -> Journal:
+            in_work = journal.victim
+            is_it = in_work is not None and in_work.model_copy(update={"step": victim.step}) == victim
+            return changed(journal) if is_it else journal
+
+        self._write(of_it)
 
     def _write(self, changed: Callable[[Journal], Journal]) -> None:
         self._journal.change(changed)
@@ -252,10 +284,14 @@ class Replacer:
         self._history(victim)
         around.note_freed(victim.drive, victim.size_bytes)
         size = human_bytes(victim.size_bytes)
-        self._tell("plot-replaced", f"deleted {victim.path}, {size} of class {victim.class_name}", victim)
+        text = f"deleted {victim.path}, {size} of class {victim.class_name}"
+        if not (is_named := self._settings().names_drive(victim.drive)):
+            text = f"counts {victim.path} as deleted: its drive is not in harvester.drives any more"
+        self._tell("plot-replaced", text, victim)
         with suppress(OSError, SqliteError):
             around.inventory.forget(victim.drive, victim.name)
         if victim.plot_id is not None and around.plot_index.drive_of(victim.plot_id) == victim.drive:
             with suppress(OSError):
                 around.plot_index.forget(victim.plot_id)
-        around.drives.refresh(victim.drive)
+        if is_named:
+            around.drives.refresh(victim.drive)

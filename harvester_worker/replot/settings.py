@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from common.config.sections.farm import Harvester as HarvesterSection
+from common.config.sections.farm import names
 from common.model.replot_order import ReplotOrder
 from harvester_worker.replot.rule import Limits
 
@@ -14,16 +17,19 @@ class ReplotSettings:
     """allowed: harvester.replot. proofs: challenges for each new plot.
 
     low_water_bytes: stays free on each drive; None: as the order says. margin_bytes: stays free in any case.
+    names_drive: whether harvester.drives names a drive, also one that is not there.
     """
 
     allowed: bool
     proofs: int
     low_water_bytes: int | None
     margin_bytes: int
+    names_drive: Callable[[str], bool] = lambda _: True
 
     @classmethod
     def of(cls, section: HarvesterSection) -> ReplotSettings:
-        return cls(section.replot, section.proofs, section.low_water_bytes, section.margin_bytes)
+        named = partial(names, section.drives)
+        return cls(section.replot, section.proofs, section.low_water_bytes, section.margin_bytes, named)
 
     @property
     def why_not(self) -> str | None:

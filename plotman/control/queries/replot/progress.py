@@ -91,7 +91,8 @@ def farm_line(farm: FarmState) -> str | None:
 def host_text(report: ReplotReport) -> str:
     """What the harvester does with its order, with the reason: `waits: no new plot has arrived`."""
     if report.state is ReplotState.RUNNING:
-        return f"deletes {report.victim}" if report.victim else "deletes an old plot"
+        text = f"deletes {report.victim}" if report.victim else "deletes an old plot"
+        return text if report.why in ("", text) else f"{text}: {report.why}"
     if report.state is ReplotState.DONE:
         return "is done: no plot of its classes is left"
     word = {ReplotState.PAUSED: "is paused", ReplotState.STOPPED: "is stopped"}.get(report.state, "waits")

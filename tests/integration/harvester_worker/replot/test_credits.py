@@ -263,16 +263,20 @@ def test_a_plot_that_ends_its_way_while_the_worker_restarts_is_counted_by_the_ne
     late, new = site.reserve(old_plots[1]), site.reserve(large_plots[0])
     first = site.harvester
     if end == "stopped":
-        site.replotter.stop()
+        first.replot.stop()
     else:
+        first.inventory.stop()
         site.begin()
     for delivery in (late, new):
         with pytest.raises(TransferFailed, match="cannot be counted"):
             site.admit(delivery)
     assert names(site) == before
-    first.replot.stop()
-    first.inventory.stop()
-    site.begin()
+    if end == "stopped":
+        first.inventory.stop()
+        site.begin()
+    else:
+        first.replot.stop()
+        site.replotter.open()
     (landed, _) = (Path(site.admit(delivery).landed) for delivery in (late, new))
     site.arrive(*large_plots[1:4])
     while site.once():

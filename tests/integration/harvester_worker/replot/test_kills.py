@@ -172,20 +172,83 @@ def test_what_became_of_a_plot_in_work_is_found_at_the_start(
 def test_while_the_drive_of_a_plot_in_work_is_away_no_other_plot_goes(
     make_site: MakeSite, old_plots: list[Path], large_plots: list[Path]
 ) -> None:
+    site = with_a_plot_in_work_on_a_dead_drive(make_site, old_plots, large_plots)
+    with pytest.raises(NotNow, match="/not/there is missing"):
+        site.look()
+    assert site.replacer.once() is False
+    assert "another old plot is being deleted" in site.report.why
+    assert len([path for drive in site.drives for path in drive.glob("*.plot")]) == 2
+
+
+@pytest.mark.parametrize("step", VictimStep)
+def test_a_plot_in_work_on_a_drive_that_is_given_up_counts_as_deleted_if_it_may_be(
+    make_site: MakeSite, old_plots: list[Path], large_plots: list[Path], step: VictimStep
+) -> None:
+    site = with_a_plot_in_work_on_a_dead_drive(make_site, old_plots, large_plots)
+    victim, order = site.journal.victim, site.journal.order
+    assert victim is not None
+    assert order is not None
+    if step is VictimStep.DELETING:
+        site.replotter._journal.change(partial(ledger.deleting, order=order, victim=victim))
+    site.reconfigure(drives=[str(drive) for drive in site.drives])
+    site.replacer.recover()
+    gone = step is VictimStep.DELETING
+    assert site.journal.victim is None
+    assert site.journal.deleted_bytes == (victim.size_bytes if gone else 0)
+    left_bytes = sum(credit.left_bytes for credit in site.journal.credits)
+    assert left_bytes == site.journal.new_bytes - site.journal.deleted_bytes
+    told = [event.text for event in site.events if event.kind == "plot-replaced"]
+    assert ["counts /not/there/" in text for text in told] == [True] * gone
+    assert site.once(), "the order continues"
+
+
+def test_a_plot_in_work_on_a_drive_that_is_given_up_gets_its_name_back_if_the_drive_answers(
+    make_site: MakeSite, old_plots: list[Path]
+) -> None:
+    site = make_site("20m", "20m")
+    (old,) = site.put(site.drives[0], old_plots[0])
+    credited(site.replotter._journal, old.stat().st_size)
+    victim = victim_of(old)
+    site.replotter._journal.change(partial(ledger.chosen, victim=victim))
+    site.replotter._journal.change(partial(ledger.deleting, order=ORDER, victim=victim))
+    part_files.prepare(str(site.drives[0]))
+    old.rename(part_files.folder(str(site.drives[0])) / f"{old.name}{removal.ASIDE}")
+    site.reconfigure(drives=[str(site.drives[1])])
+    site.replacer.recover()
+    assert old.exists()
+    assert (site.journal.victim, site.journal.deleted_plots) == (None, 0)
+
+
+def test_a_drive_that_answers_late_settles_no_other_plot_than_its_own(
+    make_site: MakeSite, old_plots: list[Path], large_plots: list[Path]
+) -> None:
+    site = with_a_plot_in_work_on_a_dead_drive(make_site, old_plots, large_plots)
+    late = site.journal.victim
+    assert late is not None
+    site.replacer._keep(late)
+    other = late.model_copy(update={"drive": str(site.drives[0])})
+    now = site.replotter._journal.change(partial(ledger.chosen, victim=other))
+    site.replacer._keep(late)
+    site.replacer._settle(late)
+    assert site.journal == now
+
+
+def with_a_plot_in_work_on_a_dead_drive(
+    make_site: MakeSite, old_plots: list[Path], large_plots: list[Path]
+) -> Replotting:
+    """And plots on two drives that may go."""
     site = make_site("20m", "20m", proofs=1)
     (old,) = site.put(site.drives[0], old_plots[0])
     site.put(site.drives[1], old_plots[1])
     site.order(room_bytes=30 << 20)
     site.arrive(*large_plots[:4])
+    site.known()
+    site.reconfigure(drives=[*map(str, site.drives), "/not/there"])
     victim = victim_of(old).model_copy(
         update={"uses": ledger.uses(site.journal.credits, old.stat().st_size), "drive": "/not/there"}
     )
     site.replotter._journal.change(partial(ledger.chosen, victim=victim))
-    with pytest.raises(NotNow, match="/not/there is missing"):
-        site.once()
-    assert site.replacer.once() is False
-    assert "another old plot is being deleted" in site.report.why
-    assert len([path for drive in site.drives for path in drive.glob("*.plot")]) == 2
+    return site
 
 
 def test_a_plot_that_is_set_aside_while_its_name_is_taken_waits_for_an_operator(

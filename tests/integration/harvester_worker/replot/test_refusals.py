@@ -547,6 +547,23 @@ def test_a_drive_that_fails_is_skipped_and_the_order_stays(
     assert not [*site.drives[1].glob("*.plot")]
 
 
+def test_a_drive_that_another_harvester_evacuates_does_not_hold_up_the_others(
+    make_site: MakeSite, old_plots: list[Path], large_plots: list[Path]
+) -> None:
+    """Its mark is read only when a plot of it is in work."""
+    site = make_site("5m", "5m", "14m", proofs=1)
+    site.put(site.drives[0], old_plots[0])
+    site.put(site.drives[1], old_plots[1])
+    site.order()
+    site.arrive(*large_plots[:2])
+    evacuated.mark(str(site.drives[0]), "of another harvester")
+    assert not site.once()
+    assert "is evacuated by another harvester" in site.report.why
+    assert site.once(), "the other drive's plot goes"
+    assert [*site.drives[0].glob("*.plot")]
+    assert not [*site.drives[1].glob("*.plot")]
+
+
 def test_names_decide_nothing(
     make_site: MakeSite, old_plots: list[Path], new_plots: list[Path], large_plots: list[Path]
 ) -> None:

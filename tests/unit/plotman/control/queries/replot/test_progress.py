@@ -119,10 +119,12 @@ def test_status_has_a_row_for_each_class_and_host() -> None:
     [
         (report(why="no new plot has arrived"), "h1 waits: no new plot has arrived."),
         (report(ReplotState.RUNNING, victim="/1/old.plot"), "h1 deletes /1/old.plot."),
+        (report(ReplotState.RUNNING, victim="/1/a", why="deletes /1/a"), "h1 deletes /1/a."),
+        (report(ReplotState.RUNNING, victim="/1/a", why="/1 hangs"), "h1 deletes /1/a: /1 hangs."),
         (report(ReplotState.PAUSED), "h1 is paused."),
         (ReplotReport(state=ReplotState.STOPPED, why="damaged file"), "h1 is stopped: damaged file."),
     ],
-    ids=["waiting", "running", "paused", "damaged"],
+    ids=["waiting", "running", "at work", "held up", "paused", "damaged"],
 )  # fmt: skip
 def test_status_says_what_a_harvester_does_and_waits_for(one: ReplotReport, first: str) -> None:
     found = list(status_sentences(with_orders(one), None))
