@@ -120,7 +120,7 @@ def masked(argv: Sequence[str], secret: Sequence[str]) -> tuple[str, ...]:
         short = next((one for one in secret if len(one) == 2 and word.startswith(one)), None)
         if value_follows:
             shown.append(_MASK)
-            value_follows = False
+            value_follows = word == "" or word in secret  # mistyped: the secret may come behind it
         elif word in secret or (is_long and not equals):
             shown.append(word)
             value_follows = True

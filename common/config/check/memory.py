@@ -5,6 +5,7 @@ Only warnings: the figures are lower bounds of one job, and other releases of a 
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from common.model.units import counted
 GIB = 1024**3
 MIB = 1024**2
 _SMI_DEADLINE_S = 10.0
+_MIB_TEXT = re.compile(r"[0-9]{1,9}")
 # A machine sold with 256 GiB shows some percent less: firmware and kernel keep them.
 _SHOWN = 0.95
 
@@ -154,5 +156,7 @@ def gpus() -> list[ListedGpu]:
     )
     # "[N/A]" in place of a number: the GPU shares the machine's memory.
     return [
-        ListedGpu(row[0], row[1], int(row[2]) * MIB) for row in rows if len(row) == 3 and row[2].isdigit()
+        ListedGpu(row[0], row[1], int(row[2]) * MIB)
+        for row in rows
+        if len(row) == 3 and _MIB_TEXT.fullmatch(row[2])
     ]

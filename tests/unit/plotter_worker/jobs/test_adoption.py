@@ -9,6 +9,7 @@ import pytest
 from plotter_worker.jobs.adoption import record_of
 from plotter_worker.jobs.job import TrackedJob
 from plotter_worker.jobs.records import Records
+from plotter_worker.plotters.options import masked
 from plotter_worker.plotters.registry import plotter_for, recognise
 from plotter_worker.processes.table import FoundPlotter
 from tests.unit.plotter_worker.builders import T
@@ -36,6 +37,13 @@ def test_a_seed_from_which_keys_follow_is_neither_stored_nor_shown(
     assert record.argv[-4:] == ("-o", "/d", "-s", "2")
     job = TrackedJob.of_record(record, found.plotter)
     assert job.command is not None and (job.command.n, job.command.dst) == (3, "/d")
+
+
+@pytest.mark.parametrize("words", [("-S", "", SECRET), ("-S", "-S", SECRET), ("--seed", "-S", "", SECRET)])
+def test_a_seed_behind_a_mistyped_option_is_not_shown(words: tuple[str, ...]) -> None:
+    shown = masked((*words, "-o", "/d"), ("-S", "--seed"))
+    assert SECRET not in shown
+    assert shown[-2:] == ("-o", "/d")
 
 
 @pytest.mark.parametrize(

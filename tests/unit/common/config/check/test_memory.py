@@ -21,6 +21,7 @@ TWO = """0, GPU-5f1c2d3e-0a1b-4c2d-8e3f-001122334455, 24564
 1, GPU-77aa2d3e-0a1b-4c2d-8e3f-001122334455, 4096
 2, GPU-99aa2d3e-0a1b-4c2d-8e3f-001122334455, [N/A]
 """
+ODD = f"0, GPU-1, \N{SUPERSCRIPT TWO}\n1, GPU-2, {'9' * 5000}\n"
 ARGUMENTS = "--query-gpu=index,uuid,memory.total --format=csv,noheader,nounits"
 GIGAHORSE = {"type": "madmax", **KEYS, "madmax": {"mode": "gpuplot"}}
 MANY = {"scheduling": {**PLOTTER["scheduling"], "global_max_jobs": 9}}
@@ -133,6 +134,7 @@ def test_too_little_memory_of_a_gpu_is_a_warning_that_names_it(machine: Callable
         ("No devices were found\n", 6),
         ("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n", 9),
         ("0, GPU-1, 4096, more\n\xff\n", 0),
+        (ODD, 0),
     ],
 )
 def test_a_gpu_that_nobody_lists_is_not_judged(
