@@ -18,7 +18,7 @@ from plotman.control.actions.holds import HoldAnswers, requester
 from plotman.control.farm import FarmState, board, read_farm
 from plotman.control.queries.replot.node import NodeState
 from plotman.control.queries.replot.plan import PlanAnswer, PlanLimits, ask, hosts_that_keep
-from plotman.control.queries.replot.progress import reports
+from plotman.control.queries.replot.progress import reports, unreadable
 from plotman.control.queries.replot.sentences import remarks, switch
 from plotman.control.queries.tables import PlainTable
 from plotman.control.rpc import NoAnswer, TaskCall, ask_each
@@ -262,7 +262,10 @@ def stop(hosts: FarmOrders) -> list[HoldAnswers]:
 
 @dataclass(frozen=True)
 class FarmOrders:
-    """Harvesters that have an order. silent: of these, the hosts that do not report; their orders stay."""
+    """Harvesters that have an order, or whose reports cannot be read.
+
+    silent: of these, the hosts that do not report; their orders stay.
+    """
 
     hosts: tuple[str, ...]
     silent: frozenset[str]
@@ -276,7 +279,7 @@ def with_orders(host: str | None) -> FarmOrders:
         NoSuchHost, BrokerError.
     """
     farm = read_farm(board())
-    hosts = tuple(reports(farm, host))
+    hosts = (*reports(farm, host), *unreadable(farm, host))
     if not hosts:
         where = "No harvester" if host is None else host
         raise NothingToReplot(

@@ -28,12 +28,22 @@ def reports(farm: FarmState, host: str | None = None) -> dict[str, ReplotReport]
 
     host: only this one; None: all. Raises NoSuchHost.
     """
-    if host is not None and host not in farm.harvesters:
+    if host is not None and host not in farm.harvesters and not unreadable(farm, host):
         raise NoSuchHost.called(host, farm.harvesters)
     return {
         name: snapshot.replot_report
         for name, snapshot in sorted(farm.harvesters.items())
         if snapshot.replot_report is not None and host in (None, name)
+    }
+
+
+def unreadable(farm: FarmState, host: str | None = None) -> dict[str, str]:
+    """Hosts whose reports cannot be read, so that they may have an order, each with a sentence that names the
+    keys. host: only this one; None: all."""
+    return {
+        name: why
+        for name, why in sorted(farm.spoilt.items())
+        if name not in farm.harvesters and host in (None, name)
     }
 
 
@@ -146,6 +156,9 @@ def status_sentences(farm: FarmState, host: str | None) -> Iterator[str]:
             f"were proved since {report.since:%Y-%m-%d %H:%M} UTC{spare}. "
             f"{human_bytes(report.deleted_bytes)} of old plots were deleted.{limit}"
         )
+    for name, why in unreadable(farm, host).items():
+        ask = f"`plotman replot pause --host {name}` asks it."
+        yield f"{name} may replace old plots: its report cannot be read ({why.rstrip('.')}). {ask}"
 
 
 def status_dict(farm: FarmState, host: str | None) -> dict[str, Any]:

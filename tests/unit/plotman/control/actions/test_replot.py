@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -205,3 +206,16 @@ def test_an_order_is_stopped_where_there_is_one_and_silent_harvesters_are_named(
     assert "It keeps its order when it returns" in str(answers[1].answer)
     with pytest.raises(NothingToReplot, match="h3 replaces no plots"):
         replot.with_orders("h3")
+
+
+def test_a_harvester_whose_report_cannot_be_read_is_asked_to_pause_and_to_stop(
+    planned: Planned,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = harvester(host="h1", replot_report=ordered())
+    at = replace(farm(own), spoilt={"h2": "Keys of h2 cannot be read: x."})
+    monkeypatch.setattr(replot, "read_farm", lambda _: at)
+    calls = answering(monkeypatch, {"h1": "h1 is paused", "h2": "h2 is paused"})
+    replot.pause(None, None)
+    replot.pause("h2", None)
+    assert [call.host for call in calls] == ["h1", "h2", "h2"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -55,6 +56,19 @@ def test_orders_of_several_hosts_are_summed_and_the_worst_state_is_named() -> No
     assert lines(at) == [
         "Replot: stopped on 2 hosts, 20 of 88 old plots deleted, 8.0 TB left, 2400 new plots arrived"
     ]
+
+
+def test_a_host_whose_report_cannot_be_read_may_have_an_order_and_says_how_to_ask_it() -> None:
+    at = replace(with_orders(report()), spoilt={"h7": "Keys of h7 cannot be read: x."})
+    (named,) = [text for text in status_sentences(at, None) if text.startswith("h7")]
+    assert named == (
+        "h7 may replace old plots: its report cannot be read (Keys of h7 cannot be read: x). "
+        "`plotman replot pause --host h7` asks it."
+    )
+    assert list(status_sentences(at, "h7")) == [named]
+    assert status_table(at, "h7").rows == ()
+    with pytest.raises(NoSuchHost):
+        list(status_sentences(at, "h8"))
 
 
 def test_without_an_order_there_is_no_line() -> None:
