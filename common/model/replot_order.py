@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, FailFast, Field, model_validato
 from common.errors import OrderRefused
 from common.model.bounds import Bounded
 from common.model.messages import Count, Message, Moment, OneLine, SizeBytes
-from common.model.plot_class import PoolKind
+from common.model.plot_class import Month, PoolKind
 from common.model.replot import CONTRACT_DIGITS, K_LEAST, K_MOST, POOL_KEY_DIGITS, OldClass, first_overlap
 
 MOST_CLASSES = 64
@@ -31,7 +31,7 @@ class ReplotClass(Bounded):
     levels: Annotated[tuple[_Level, ...], Field(min_length=1, max_length=10)] | None = None
     pool: PoolKind | None = None
     pool_key: Annotated[str, Field(pattern=_Hex)] | None = None
-    made_before: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] | None = None
+    made_before: Month | None = None
     not_before: Moment | None = None
 
     @model_validator(mode="after")
@@ -72,14 +72,12 @@ class ReplotOrder(Message):
     Their dates do not matter.
 
     low_water_bytes: stays free on each drive, where the harvester's own plotman.yaml does not say how much.
-    room_bytes: kept free on each drive beyond that, for one new plot; None: as the largest that has arrived.
     max_per_day: most old plots that this harvester deletes in a day; None: no limit.
     """
 
     host: OneLine
     classes: ReplotClasses
     low_water_bytes: SizeBytes = 0
-    room_bytes: SizeBytes | None = None
     max_per_day: Annotated[Count, Field(ge=1)] | None = None
     reason: OneLine | None = None
     by: OneLine | None = None

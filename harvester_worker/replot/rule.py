@@ -45,18 +45,15 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """low_water_bytes: stays free on each drive. room_bytes: kept free beyond that at least.
-    max_per_day: old plots; None: no limit."""
+    """low_water_bytes: stays free on each drive. max_per_day: old plots; None: no limit."""
 
     low_water_bytes: int
-    room_bytes: int
     max_per_day: int | None
 
 
 def is_short(room: DriveRoom, account: Account, limits: Limits) -> bool:
     """Whether the next new plot has no room on a drive."""
-    needed_bytes = max(account.largest_bytes, limits.room_bytes)
-    return room.room_bytes - limits.low_water_bytes < needed_bytes
+    return room.room_bytes - limits.low_water_bytes < account.largest_bytes
 
 
 def why_not(victim: Victim, room: DriveRoom, account: Account, limits: Limits) -> str | None:

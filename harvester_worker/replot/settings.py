@@ -43,4 +43,4 @@ class ReplotSettings:
     def limits(self, order: ReplotOrder) -> Limits:
         """Limits of an order on this machine."""
         own = order.low_water_bytes if self.low_water_bytes is None else self.low_water_bytes
-        return Limits(max(own, self.margin_bytes), order.room_bytes or 0, order.max_per_day)
+        return Limits(max(own, self.margin_bytes), order.max_per_day)

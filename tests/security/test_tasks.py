@@ -75,7 +75,6 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     names.REPLOT: {
         "classes": [{"name": "og", "k": 32, "levels": [0], "pool": "key", "not_before": MOMENT}],
         "low_water_bytes": 1,
-        "room_bytes": 1,
         "max_per_day": 1,
         "reason": "r",
         "by": "b",

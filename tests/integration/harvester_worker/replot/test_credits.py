@@ -25,7 +25,7 @@ def site(make_site: MakeSite, old_plots: list[Path]) -> Replotting:
     """An old plot, on a drive without room beyond its low water."""
     made = make_site("20m", "20m", proofs=1)
     made.put(made.drives[0], old_plots[0])
-    made.order(room_bytes=30 << 20)
+    made.order(low_water_bytes=30 << 20)
     return made
 
 
@@ -55,7 +55,7 @@ def test_what_arrived_before_the_order_does_not_count(
     site = make_site("20m", "20m", proofs=1)
     site.put(site.drives[0], old_plots[0])
     site.arrive(*large_plots[:2])
-    site.order(room_bytes=30 << 20)
+    site.order(low_water_bytes=30 << 20)
     assert stays(site)
     assert site.report.new_plots == 0
 
@@ -340,6 +340,6 @@ def test_an_order_survives_a_restart(site: Replotting, large_plots: list[Path]) 
 
 def test_another_order_begins_to_count_anew(site: Replotting, large_plots: list[Path]) -> None:
     site.arrive(*large_plots[:2])
-    site.order({**OLD, "pool": "contract"}, room_bytes=30 << 20)
+    site.order({**OLD, "pool": "contract"}, low_water_bytes=30 << 20)
     assert site.report.new_plots == 0
     assert stays(site)

@@ -240,7 +240,7 @@ def with_a_plot_in_work_on_a_dead_drive(
     site = make_site("20m", "20m", proofs=1)
     (old,) = site.put(site.drives[0], old_plots[0])
     site.put(site.drives[1], old_plots[1])
-    site.order(room_bytes=30 << 20)
+    site.order(low_water_bytes=30 << 20)
     site.arrive(*large_plots[:4])
     site.known()
     site.reconfigure(drives=[*map(str, site.drives), "/not/there"])

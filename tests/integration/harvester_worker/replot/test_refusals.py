@@ -36,7 +36,7 @@ def site(make_site: MakeSite, old_plots: list[Path], large_plots: list[Path]) ->
     """One old plot is next, and all lets it go."""
     made = make_site("20m", "20m", proofs=1)
     made.put(made.drives[0], old_plots[0])
-    made.order(room_bytes=30 << 20)
+    made.order(low_water_bytes=30 << 20)
     made.arrive(*large_plots[:2])
     made.known()
     return made

@@ -67,7 +67,7 @@ def test_the_order_is_done_when_no_plot_of_the_classes_is_left(
     monkeypatch.setattr(replotter, "_LOOK_EVERY_S", 0.05)
     site = make_site("20m", "30m", proofs=1)
     old = site.put(site.drives[0], *old_plots[:2])
-    site.order(room_bytes=30 << 20)
+    site.order(low_water_bytes=30 << 20)
     site.replotter.start()
     new = site.arrive(*new_plots[:14])
     eventually(lambda: site.report.state is ReplotState.DONE, "the order is done")
@@ -111,15 +111,15 @@ def test_no_more_than_the_day_s_number_go(
 ) -> None:
     site = make_site("13m", "14m", proofs=1)
     site.put(site.drives[0], *old_plots[:3])
-    site.order(max_per_day=1, room_bytes=30 << 20)
+    site.order(max_per_day=1, low_water_bytes=30 << 20)
     site.arrive(*new_plots[:14])
     assert site.once()
     assert not site.once()
     assert "1 of 1 old plots have gone today" in site.report.why
     site.replotter.end(site.switch())
-    site.order(max_per_day=1, room_bytes=30 << 20)
+    site.order(max_per_day=1, low_water_bytes=30 << 20)
     assert not site.once(), "a new order begins no new day"
-    site.order(max_per_day=2, room_bytes=30 << 20)
+    site.order(max_per_day=2, low_water_bytes=30 << 20)
     assert not site.once(), "what arrived before a new order does not count for it"
 
 
@@ -130,7 +130,7 @@ def test_plots_go_in_the_order_of_the_plan(
     one, two = site.drives[:2]
     first = site.put(one, *old_plots[:2])
     second = site.put(two, *old_plots[2:4])
-    site.order(room_bytes=30 << 20)
+    site.order(low_water_bytes=30 << 20)
     site.arrive(*new_plots[:14])
     assert site.once()
     assert site.once()
@@ -171,7 +171,7 @@ def test_the_order_is_not_done_while_a_drive_was_not_read(
     site.put(site.drives[1], old_plots[0])
     away = site.folder / "away"
     site.reconfigure(drives=[str(site.drives[0]), str(away)])
-    site.order(room_bytes=30 << 20)
+    site.order(low_water_bytes=30 << 20)
     eventually(lambda: site.harvester.inventory.unread() == [str(away)], "the other drive is read")
     assert not site.look()
     assert f"these drives are not read completely: {away}" in site.report.why
@@ -190,7 +190,7 @@ def test_bytes_that_a_file_system_gives_back_late_count_as_free(
     monkeypatch.setattr(surroundings, "FREED_LATE_S", 1000.0)
     site = make_site("20m", "20m", proofs=1)
     site.put(site.drives[0], *old_plots[:2])
-    site.order(room_bytes=6 << 20)
+    site.order(low_water_bytes=3 << 20)
     arrived = site.arrive(*large_plots[:4])
     assert {path.parent for path in arrived} == {site.drives[0]}
     assert site.once(), "there were 0.5 MB"
@@ -206,7 +206,7 @@ def test_a_file_whose_size_does_not_fit_its_header_stays(
     site = make_site("20m", "20m", proofs=1)
     old = site.drives[0] / f"plot-k25-2026-11-22-15-48-{bytes([15] * 32).hex()}.plot"
     old.write_bytes(formats.small_v1(25))
-    site.order({"name": "old", "k": 25}, room_bytes=30 << 20)
+    site.order({"name": "old", "k": 25}, low_water_bytes=30 << 20)
     site.arrive(*large_plots[:2])
     assert not site.once()
     assert site.report.classes[0].left_plots == 1

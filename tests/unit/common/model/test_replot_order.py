@@ -21,7 +21,7 @@ def read(*classes: dict[str, Any], **more: Any) -> ReplotOrder:
 
 
 def test_an_order_names_classes_as_the_planner_compares_them() -> None:
-    order = read(OG, C7, low_water_bytes=5, room_bytes=7, max_per_day=3, by="anna@desk", reason="fork")
+    order = read(OG, C7, low_water_bytes=5, max_per_day=3, by="anna@desk", reason="fork")
     assert [one.old for one in order.classes] == [
         OldClass("og", 32, (0,), PoolKind.KEY, KEY, "2023-01"),
         OldClass("c7", levels=(7,)),

@@ -24,7 +24,7 @@ ROOM = DriveRoom(None, 5)
 COUNTED = Account(
     new_bytes=100, largest_bytes=10, unused_bytes=100, deleted_bytes=0, deleted_today=0, unsettled=False
 )
-LIMITS = Limits(low_water_bytes=0, room_bytes=0, max_per_day=None)
+LIMITS = Limits(low_water_bytes=0, max_per_day=None)
 
 
 def victim(size_bytes: int = 50, drive: str = "/d1", number: int = 0, name: str = "a") -> Choice:
@@ -50,12 +50,10 @@ def account(**changes: Any) -> Account:
         (50, DriveRoom("is draining", 5), {}, LIMITS, "/d1 is draining"),
         (50, DriveRoom(None, 10), {}, LIMITS, "has room for the next new plot"),
         (50, DriveRoom(None, 9), {}, LIMITS, None),
-        (50, DriveRoom(None, 12), {}, Limits(2, 0, None), "has room for the next new plot"),
-        (50, DriveRoom(None, 12), {}, Limits(3, 0, None), None),
-        (50, DriveRoom(None, 12), {}, Limits(0, 13, None), None),
-        (50, DriveRoom(None, 12), {}, Limits(0, 12, None), "has room for the next new plot"),
-        (50, ROOM, {"deleted_today": 2}, Limits(0, 0, 2), "2 of 2 old plots have gone today"),
-        (50, ROOM, {"deleted_today": 2}, Limits(0, 0, 3), None),
+        (50, DriveRoom(None, 12), {}, Limits(2, None), "has room for the next new plot"),
+        (50, DriveRoom(None, 12), {}, Limits(3, None), None),
+        (50, ROOM, {"deleted_today": 2}, Limits(0, 2), "2 of 2 old plots have gone today"),
+        (50, ROOM, {"deleted_today": 2}, Limits(0, 3), None),
     ],
 )
 def test_each_limit_alone_keeps_an_old_plot(
@@ -134,7 +132,7 @@ class Farm:
     def look(self, end: str) -> None:
         """One look of the harvester. end: how the deletion ends."""
         unsettled = self.journal.victim
-        limits = Limits(self.low_water, 0, self.max_per_day)
+        limits = Limits(self.low_water, self.max_per_day)
         victims = [
             victim(size, drive, number, name) for (drive, name, number), size in sorted(self.old.items())
         ]
