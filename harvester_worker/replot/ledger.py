@@ -80,6 +80,13 @@ def _again(journal: Journal, credit: Credit) -> Journal:
     return journal.model_copy(update={"credits": tuple(map(renewed, journal.credits))})
 
 
+def dropped(journal: Journal, plot_ids: Collection[str]) -> Journal:
+    """Forget new plots whose files are lost, to count others in their place. They never count again."""
+    uses = journal.victim.uses if journal.victim else {}
+    left = tuple(one for one in journal.credits if one.plot_id not in plot_ids or one.plot_id in uses)
+    return journal.model_copy(update={"credits": left})
+
+
 def refused(journal: Journal, drive: str, why: str) -> Journal:
     """Note that a plot that arrived on a drive was refused."""
     if journal.order is None:

@@ -179,6 +179,8 @@ class Replacer:
         if uses is None:
             missing = counted(len(journal.credits) - len(there), "new plot")
             self.why = f"waits for more new proved plots: {missing} are not on their drives any more"
+            if len(journal.credits) >= ledger.CREDITS_MOST:  # no other plot would count any more
+                self._journal.change(partial(ledger.dropped, plot_ids=self._around.gone(journal.credits)))
             return False
         old = order.classes[choice.number].old
         victim = Victim(

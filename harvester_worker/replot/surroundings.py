@@ -10,7 +10,7 @@ from pathlib import Path
 
 from common.model.replot_victims import DriveId
 from common.model.snapshot import DirState, Drive, DriveUse
-from common.system.probe import Hanging, Probe
+from common.system.probe import Hanging, Probe, look
 from harvester_worker.drives import evacuated
 from harvester_worker.drives.plot_index import PlotIndex
 from harvester_worker.drives.registry import LOOK_S, DriveRegistry
@@ -72,6 +72,19 @@ class Surroundings:
         answers = self.work.run_all(lanes, lambda path: _there(lanes[path]), LOOK_S)
         return {one for ids in answers.values() if not isinstance(ids, Hanging) for one in ids}
 
+    def gone(self, credits: Iterable[Credit]) -> set[str]:
+        """Ids of the new plots whose files are missing on drives that are there now."""
+        of_drive: dict[str, list[Credit]] = {}
+        for credit in credits:
+            if not self.is_moving(credit.plot_id):
+                of_drive.setdefault(credit.drive, []).append(credit)
+        lanes = {lane(drive): drive for drive in self.drives.paths() if drive in of_drive}
+        must_be_mounted = self.drives.must_be_mounted
+        answers = self.work.run_all(
+            lanes, lambda path: _gone(lanes[path], of_drive[lanes[path]], must_be_mounted), LOOK_S
+        )
+        return {one for ids in answers.values() if not isinstance(ids, Hanging) for one in ids}
+
     def note_freed(self, drive: str, size_bytes: int) -> None:
         """A file of a drive was deleted just now."""
         self.freed.append((time.monotonic(), self._device(drive), size_bytes))
@@ -114,3 +127,22 @@ def _there(credits: Iterable[Credit]) -> set[str]:
         ):
             found.add(credit.plot_id)
     return found
+
+
+def _gone(drive: str, credits: Iterable[Credit], must_be_mounted: bool) -> set[str]:
+    """In the drive's thread. Nothing is missing on a drive that was not there all the time."""
+
+    def is_there() -> bool:
+        return look(drive, must_be_mounted).state is DirState.OK
+
+    if not is_there():
+        return set()
+    missing = set()
+    for credit in credits:
+        try:
+            (Path(drive) / credit.name).lstat()
+        except FileNotFoundError:
+            missing.add(credit.plot_id)
+        except OSError:
+            return set()
+    return missing if is_there() else set()

@@ -12,9 +12,11 @@ import pytest
 
 from common.errors import PlotmanError, PlotRefused, TransferFailed
 from common.model.replot_report import ReplotState
+from common.model.snapshot import DirState
+from common.system.probe import DirReport
 from harvester_worker.intake import admit
 from harvester_worker.intake.verify import Proved
-from harvester_worker.replot import ledger
+from harvester_worker.replot import ledger, surroundings
 from tests.support.replotting import OLD, Replotting
 
 MakeSite = Callable[..., Replotting]
@@ -170,6 +172,40 @@ def test_a_new_plot_that_is_not_there_any_more_lets_nothing_go(
     site.look()
     assert [*site.drives[0].glob("*.plot")]
     assert "not on their drives any more" in site.report.why
+
+
+@pytest.mark.parametrize("reason", [None, "not full", "away at first", "away later", "moving", "unreadable"])
+def test_new_plots_that_are_lost_for_certain_give_their_places_to_others(
+    site: Replotting, large_plots: list[Path], monkeypatch: pytest.MonkeyPatch, reason: str | None
+) -> None:
+    """But not while they may come back."""
+    monkeypatch.setattr(ledger, "CREDITS_MOST", 3 if reason == "not full" else 2)
+    lost = site.arrive(*large_plots[:2])
+    site.known()
+    for path in lost:
+        path.unlink()
+    states = {
+        "away at first": (DirState.NOT_MOUNTED, DirState.OK),
+        "away later": (DirState.OK, DirState.NOT_MOUNTED),
+    }
+    if reason in states:
+        of_drive = {str(drive): iter(states[reason]) for drive in site.drives}
+        monkeypatch.setattr(surroundings, "look", lambda drive, _: DirReport(next(of_drive[drive])))
+    elif reason == "moving":
+        site.replacer._around.is_moving = lambda _: True
+    elif reason == "unreadable":
+        changed = tuple(one.model_copy(update={"name": "x" * 300}) for one in site.journal.credits)
+        site.replotter._journal.change(lambda now: now.model_copy(update={"credits": changed}))
+    assert not site.look()
+    assert "not on their drives any more" in site.report.why
+    if reason is not None:
+        assert len(site.journal.credits) == 2
+        return
+    assert site.journal.credits == ()
+    site.arrive(*large_plots[2:4])
+    assert site.report.new_plots == 4
+    assert site.once()
+    assert site.journal.deleted_bytes <= sum(path.stat().st_size for path in large_plots[2:4])
 
 
 def test_a_plot_counts_once_however_often_it_arrives(

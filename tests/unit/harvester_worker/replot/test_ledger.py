@@ -147,6 +147,21 @@ def test_the_lists_of_the_journal_are_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert (len(journal.credits), len(journal.arrived), journal.new_plots) == (2, 3, 2)
 
 
+def test_new_plots_that_are_lost_make_room_for_others_and_bring_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ledger, "CREDITS_MOST", 2)
+    full = begun(credit("a"), credit("b"))
+    journal = ledger.dropped(full, {"a" * 64})
+    assert [one.plot_id[0] for one in journal.credits] == ["b"]
+    assert ledger.account(journal, DAY).unused_bytes == 10
+    again = ledger.landed(journal, credit("a", inode=9), counts=True)
+    assert again.credits == journal.credits, "it has counted once"
+    assert ledger.landed(again, credit("c"), counts=True).new_plots == 3
+    in_work = ledger.chosen(full, victim(10, a=10))
+    assert ledger.dropped(in_work, {"a" * 64}).credits == full.credits
+
+
 def test_a_plot_that_arrives_again_while_an_old_one_goes_for_it_changes_nothing() -> None:
     journal = ledger.chosen(begun(credit("a"), credit("b")), victim(10, a=10))
     again = ledger.landed(journal, credit("a", inode=9), counts=True)
