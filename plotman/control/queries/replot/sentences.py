@@ -129,7 +129,7 @@ def remarks(answer: PlanAnswer) -> Iterator[str]:
         yield (
             f"{short.host} has {human_bytes(short.free_bytes)} free above low water, and should have "
             f"{human_bytes(short.needed_bytes)}: before an old plot goes, new ones with as many bytes must "
-            "arrive. Free some space there, or it waits for ever."
+            "arrive. Free some space there, or it may wait for ever."
         )
     if answer.others:
         yield f"{counted(answer.others, 'more drive')} have plots that are replaced; see --drives."

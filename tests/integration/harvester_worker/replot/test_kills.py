@@ -269,16 +269,19 @@ def test_without_a_journal_plots_that_were_set_aside_get_their_names_back(
     make_site: MakeSite, old_plots: list[Path]
 ) -> None:
     site = make_site("20m")
-    (old,) = site.put(site.drives[0], old_plots[0])
+    twice, old = site.put(site.drives[0], *old_plots[:2])
     part_files.prepare(str(site.drives[0]))
     incoming = part_files.folder(str(site.drives[0]))
     old.rename(incoming / f"{old.name}{removal.ASIDE}")
-    others = [incoming / f"{name}{removal.ASIDE}" for name in ("notes", old_plots[1].name, old_plots[2].name)]
+    others = [incoming / f"{name}{removal.ASIDE}" for name in ("notes", old_plots[2].name, old_plots[3].name)]
     others[0].touch()
     others[1].mkdir()
-    others[2].symlink_to(old_plots[2])
+    others[2].symlink_to(old_plots[3])
+    others.append(Path(shutil.copy(twice, incoming / f"{twice.name}{removal.ASIDE}")))
     site.end()
     (site.folder / "state" / "replot.json").unlink(missing_ok=True)
     site.begin()
     assert whole(old, read_header(old)).verdict is Verdict.COMPLETE
-    assert aside(site.drives[0]) == sorted(path.name for path in others), "they are no plots"
+    assert aside(site.drives[0]) == sorted(path.name for path in others), (
+        "they are no plots, or their names are taken"
+    )

@@ -22,7 +22,7 @@ from common.system import openfile
 from common.system.probe import DirReport
 from harvester_worker.drives import digests, evacuated, part_files
 from harvester_worker.drives.survey import DriveSurvey
-from harvester_worker.replot import ledger, removal
+from harvester_worker.replot import ledger, removal, surroundings
 from harvester_worker.replot.removal import Removal, Stays
 from tests.support import formats
 from tests.support.replot_killed import victim_of
@@ -300,6 +300,26 @@ def test_a_plot_that_gets_its_name_back_keeps_its_digest(
     entry = digests.admitted(drive, old.name)
     assert entry is not None
     assert entry.digest == "ab"
+
+
+def test_a_plot_stays_if_another_file_is_set_aside_under_its_name(site: Replotting, old: Path) -> None:
+    part_files.prepare(str(old.parent))
+    other_file = part_files.folder(str(old.parent)) / f"{old.name}{removal.ASIDE}"
+    other_file.write_text("mine", encoding="utf-8")
+    assert not site.look()
+    assert "exists: look at both files" in site.report.why
+    assert old.exists()
+    assert other_file.read_text(encoding="utf-8") == "mine"
+    assert site.journal.victim is None, "the other drives continue"
+
+
+def test_bytes_that_were_freed_on_another_disk_are_no_room_here(
+    site: Replotting, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surroundings, "FREED_LATE_S", 1000.0)
+    site.replacer._around.note_freed(str(site.drives[1]), 1 << 40)
+    assert site.look()
+    assert not old.exists()
 
 
 def test_the_month_of_a_plot_is_looked_at_again(old_plots: list[Path], tmp_path: Path) -> None:
