@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from common.errors import PlotmanError, PlotRefused, TransferFailed
+from common.errors import OrderRefused, PlotmanError, PlotRefused, TransferFailed
 from common.model.replot_report import ReplotState
 from common.model.snapshot import DirState
+from common.system.plotfile import read_header
 from common.system.probe import DirReport
 from harvester_worker.intake import admit
+from harvester_worker.intake.arrival import Landing
 from harvester_worker.intake.verify import Proved
 from harvester_worker.replot import ledger, surroundings
 from tests.support.replotting import OLD, Replotting
@@ -206,6 +208,34 @@ def test_new_plots_that_are_lost_for_certain_give_their_places_to_others(
     assert site.report.new_plots == 4
     assert site.once()
     assert site.journal.deleted_bytes <= sum(path.stat().st_size for path in large_plots[2:4])
+
+
+def test_of_a_sparse_file_only_what_it_takes_counts(site: Replotting, large_plots: list[Path]) -> None:
+    file, header = site.drives[1] / "part", read_header(large_plots[0])
+    file.write_bytes(b"x" * 4096)
+    os.truncate(file, 5 << 20)
+    final = site.drives[1] / large_plots[0].name
+    site.replotter.landing(Landing("aa" * 32, file, final, header, 1, evacuates=False))
+    assert site.journal.new_bytes == file.stat().st_blocks * 512
+    assert site.journal.new_bytes < 5 << 20
+
+
+def test_once_as_many_plots_arrived_as_the_journal_keeps_nothing_goes(
+    site: Replotting, large_plots: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those beyond are not known to be new."""
+    monkeypatch.setattr(ledger, "ARRIVED_MOST", 2)
+    site.arrive(*large_plots[:2])
+    assert stays(site)
+    assert "stop the order, and begin anew" in site.report.why
+
+
+def test_a_machine_that_is_not_allowed_it_any_more_resumes_nothing(site: Replotting) -> None:
+    site.replotter.pause(site.switch())
+    site.reconfigure(replot=False)
+    with pytest.raises(OrderRefused, match=r"harvester\.replot"):
+        site.replotter.resume(site.switch())
+    assert site.journal.paused is not None
 
 
 def test_a_plot_counts_once_however_often_it_arrives(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from common.errors import OrderRefused
 from common.model.holds import HoldOrder
 from common.model.messages import EvacuateOrder
 from common.model.replot import OldClass
@@ -482,6 +483,22 @@ def test_what_forbids_it_when_the_file_is_opened_leaves_it_untouched(
     monkeypatch.setattr(removal, "_opened", opened)
     monkeypatch.setattr(removal, "rename_new", lambda *_: pytest.fail("it was set aside"))
     assert not site.look()
+    assert old.exists()
+
+
+def test_a_journal_that_is_closed_when_the_file_is_opened_leaves_it_untouched(
+    site: Replotting, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = removal._opened
+
+    def opened(path: Path) -> Any:
+        closed(site)
+        return real(path)
+
+    monkeypatch.setattr(removal, "_opened", opened)
+    monkeypatch.setattr(removal, "rename_new", lambda *_: pytest.fail("it was set aside"))
+    with pytest.raises(OrderRefused):
+        site.look()
     assert old.exists()
 
 
