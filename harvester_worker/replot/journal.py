@@ -122,6 +122,7 @@ class JournalFile:
     """The journal in its file. For several threads of one process; no other process may change it meanwhile.
 
     now: the present journal. trouble: why nothing may be changed, and what to do; None: all is well.
+    is_lost: its file cannot be read, so that the next order begins with nothing.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -130,6 +131,7 @@ class JournalFile:
         self._fd: int | None = None
         self.now = Journal()
         self.trouble: str | None = "the harvester's worker has not begun"
+        self.is_lost = False
 
     def open(self) -> None:
         """Read the file, unless another process has it. No-op if it is open. Raises OSError."""
@@ -143,7 +145,8 @@ class JournalFile:
                 return
             found = statefile.read(self._file, Journal)
             self.now, self.trouble = found or Journal(), None
-            if found is None and os.path.lexists(self._file):
+            self.is_lost = found is None and os.path.lexists(self._file)
+            if self.is_lost:
                 self.trouble = (
                     f"{self._file} cannot be read, so nothing is deleted. Look at it, move it away, restart "
                     "the harvester's worker, and begin anew"

@@ -116,7 +116,10 @@ class Replotter:
     def landing(self, landing: Landing) -> None:
         """Count a plot that is about to get its name on a drive. In the drive's thread. Raises TransferFailed
         or OSError if that cannot be kept, while there is an order or may be one: the admission is tried
-        again. A plot that got its name uncounted would be old."""
+        again. A plot that got its name uncounted would be old. Where the journal is lost, plots arrive as
+        without an order: the next order is later."""
+        if self._journal.is_lost:
+            return
         if (trouble := self._journal.trouble) is not None:
             if self.settings.allowed or self._journal.may_have_order():
                 raise TransferFailed(
