@@ -9,7 +9,7 @@ from common.model.replot_order import ReplotOrder
 from harvester_worker.replot.journal import Credit, Deleted, Journal, Victim, VictimStep
 from harvester_worker.replot.rule import Account
 
-# New plots that are kept as credits: 4 TB of the smallest. Those beyond do not count.
+# New plots that are kept as credits: 4 TB of the smallest. Of more, the largest count.
 CREDITS_MOST = 4096
 # Plots that arrive under one order: 200 TB of the smallest.
 ARRIVED_MOST = 200_000
@@ -57,13 +57,23 @@ def landed(journal: Journal, credit: Credit, counts: bool) -> Journal:
     if len(journal.arrived) >= ARRIVED_MOST:
         return journal
     made = journal.model_copy(update={"arrived": journal.arrived | {credit.plot_id[:_ID_DIGITS]}})
-    if not counts or len(journal.credits) >= CREDITS_MOST:
+    if not counts:
         return made
+    left, forgotten_bytes = journal.credits, 0
+    if len(left) >= CREDITS_MOST:
+        # Else plots that are too small for an old one to go would keep the others from counting.
+        uses = journal.victim.uses if journal.victim else {}
+        least = min(
+            (one for one in left if one.plot_id not in uses), key=lambda one: one.left_bytes, default=None
+        )
+        if least is None or least.left_bytes >= credit.left_bytes:
+            return made
+        left, forgotten_bytes = tuple(one for one in left if one != least), least.left_bytes
     return made.model_copy(
         update={
-            "credits": (*journal.credits, credit),
+            "credits": (*left, credit),
             "new_plots": journal.new_plots + 1,
-            "new_bytes": journal.new_bytes + credit.left_bytes,
+            "new_bytes": journal.new_bytes + credit.left_bytes - forgotten_bytes,
             "largest_bytes": max(journal.largest_bytes, credit.size_bytes),
         }
     )

@@ -27,7 +27,7 @@ from harvester_worker.replot.journal import Journal, JournalFile, Victim, Victim
 from harvester_worker.replot.removal import NotNow, Removal, Stays
 from harvester_worker.replot.rule import DriveRoom, choose, why_not
 from harvester_worker.replot.settings import ReplotSettings
-from harvester_worker.replot.surroundings import Surroundings, lane
+from harvester_worker.replot.surroundings import Surroundings, lane, there_now
 
 log = logging.getLogger(__name__)
 
@@ -242,6 +242,9 @@ class Replacer:
             raise NotNow(f"{victim.path} has arrived since the order.")
         if self._around.is_moving(victim.plot_id):
             raise NotNow(f"{victim.path} is on its way, or is checked.")
+        # Again: the drive's lock may have been waited for.
+        if there_now(one for one in journal.credits if one.plot_id in victim.uses) != victim.uses.keys():
+            raise NotNow("New plots that it goes for are not on their drives any more.")
         room = self._around.room_now(victim.drive, journal.refused)
         if room.closed is not None:
             raise DriveNotNow(victim.drive, room.closed)

@@ -69,7 +69,7 @@ class Surroundings:
         for credit in credits:
             of_drive.setdefault(credit.drive, []).append(credit)
         lanes = {lane(drive): of_drive[drive] for drive in self.drives.paths() if drive in of_drive}
-        answers = self.work.run_all(lanes, lambda path: _there(lanes[path]), LOOK_S)
+        answers = self.work.run_all(lanes, lambda path: there_now(lanes[path]), LOOK_S)
         return {one for ids in answers.values() if not isinstance(ids, Hanging) for one in ids}
 
     def gone(self, credits: Iterable[Credit]) -> set[str]:
@@ -113,8 +113,8 @@ class Surroundings:
         return next((one.device for one in self.published() if one.path == path), None)
 
 
-def _there(credits: Iterable[Credit]) -> set[str]:
-    """In the drive's thread."""
+def there_now(credits: Iterable[Credit]) -> set[str]:
+    """Ids of the new plots whose files are there, as they arrived. This thread may hang with their drives."""
     found = set()
     for credit in credits:
         try:

@@ -273,6 +273,20 @@ def test_a_plot_that_changes_after_it_was_set_aside_gets_its_name_back(
     assert site.journal.deleted_bytes == 0
 
 
+def test_new_plots_that_go_away_after_the_old_one_was_set_aside_keep_it(
+    site: Replotting, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose() -> None:
+        for new in (path for drive in site.drives for path in drive.glob("*.gplot")):
+            new.unlink()
+
+    with at("after", lose, monkeypatch):
+        assert not site.look()
+    assert old.exists()
+    assert "not on their drives any more" in site.report.why
+    assert site.journal.deleted_bytes == 0
+
+
 def test_a_plot_that_is_exchanged_after_it_was_opened_stays(
     site: Replotting, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,6 +147,20 @@ def test_the_lists_of_the_journal_are_bounded(monkeypatch: pytest.MonkeyPatch) -
     assert (len(journal.credits), len(journal.arrived), journal.new_plots) == (2, 3, 2)
 
 
+def test_where_too_many_new_plots_count_the_largest_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny ones, for which no old plot can go, would keep all others from counting."""
+    monkeypatch.setattr(ledger, "CREDITS_MOST", 2)
+    full = begun(credit("a", 3), credit("b", 5))
+    larger = ledger.landed(full, credit("c", 90), counts=True)
+    assert [one.plot_id[0] for one in larger.credits] == ["b", "c"]
+    assert larger.new_bytes == 95, "what is forgotten lets nothing go"
+    assert ledger.account(larger, DAY).unused_bytes == 95
+    assert ledger.landed(full, credit("d", 3), counts=True).credits == full.credits
+    in_work = ledger.chosen(full, victim(3, a=3))
+    kept = ledger.landed(in_work, credit("c", 90), counts=True)
+    assert [one.plot_id[0] for one in kept.credits] == ["a", "c"]
+
+
 def test_new_plots_that_are_lost_make_room_for_others_and_bring_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
