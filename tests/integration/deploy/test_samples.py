@@ -19,6 +19,7 @@ from common.store.server_checks import server_findings
 from plotman.supervisor import broker
 from plotter_worker.archiving.targets.definition import without_harmful
 from plotter_worker.archiving.targets.rsync import CannotList, listed_bytes
+from tests.support.lacking import lacking
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, listens
 from tests.support.secured import redis_server
@@ -145,7 +146,7 @@ def test_the_rsyncd_sample_lets_nobody_delete_truncate_or_take_a_plot_away(
 def test_nginx_accepts_the_sample(tmp_path: Path) -> None:
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if nginx is None:
-        pytest.skip("nginx is missing (apt-get install nginx-light)")
+        lacking("nginx is missing (apt-get install nginx-light)")
     certificate = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=f")
     files = ("-keyout", str(tmp_path / "plotman.key"), "-out", str(tmp_path / "plotman.crt"))
     subprocess.run([*certificate, *files], check=True, capture_output=True)
